@@ -14,8 +14,8 @@ from ingest.verify.auth_types import CONFIGURATIONS
 from tests.reference import struct_fields
 
 SHOWN_ONLY = {
-    "id", "revision", "createdAt", "updatedAt", "circuit", "nextRunAt", "nextRuns", "warnings", "lastRunAt",
-    "lastExecutionId", "lastError", "type",
+    "id", "revision", "createdAt", "updatedAt", "url", "lastEventAt", "circuit", "nextRunAt", "nextRuns", "warnings",
+    "lastRunAt", "lastExecutionId", "lastError", "type",
 }  # fmt: skip
 """Fields that answers show and that change nothing when they are sent."""
 
@@ -232,7 +232,11 @@ def channel_table(name: str) -> str:
     """The fields of one type of channel; secret fields are marked."""
     secrets, defaults = SECRET_FIELDS.get(name, ()), channel_defaults(name)
     lines = _head()
-    fields = [field for field in msgspec.structs.fields(channel_types()[name]) if field.encode_name not in SHOWN_ONLY]
+    fields = [
+        field
+        for field in msgspec.structs.fields(channel_types()[name])
+        if field.encode_name not in SHOWN_ONLY - {"url"}
+    ]
     for field in sorted(fields, key=lambda field: field.encode_name in ("rate", "receiverRate", "retry")):
         takes = struct_fields.takes(field.type) + (" (secret)" if field.encode_name in secrets else "")
         default = struct_fields.default_of(field) or defaults.get(field.encode_name)

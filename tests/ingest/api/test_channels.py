@@ -222,3 +222,26 @@ async def test_a_channel_is_resumed_with_the_messages_that_wait_for_it(api: Api)
     assert (await api.post("/channels/none/resume")).status == 404
     entry = (await api.get("/audit?action=resumeChannel")).data[-1]
     assert (entry["before"]["circuit"]["state"], entry["after"]["circuit"]["state"]) == ("open", "closed")
+
+
+async def test_a_test_message_is_queued_like_every_other_one(api: Api) -> None:
+    """The notification has the recipient and the text, its job is on the queue, and the audit names who sent it."""
+    await api.put("/channels/mail", {"type": "console"})
+    sent = await api.post("/channels/mail/test", {"to": "a@example.com", "text": "Olá"})
+    assert sent.status == 200
+    notification = (await api.get(f"/notifications/{sent.data['notificationId']}")).data
+    assert (notification["channelId"], notification["recipient"]) == ("mail", "a@example.com")
+    assert notification["payload"]["text"] == "Olá"
+    [job] = (await api.get("/queue/notification/jobs?state=waiting")).data
+    assert job["data"]["notificationId"] == notification["id"]
+    entries = (await api.get("/audit?action=testChannel")).data
+    assert [entry["after"]["to"] for entry in entries] == ["a@example.com"]
+
+
+async def test_a_test_message_needs_a_channel_a_recipient_and_a_text(api: Api) -> None:
+    """Nothing is stored otherwise."""
+    await api.put("/channels/mail", {"type": "console"})
+    assert (await api.post("/channels/none/test", {"to": "a", "text": "b"})).status == 404
+    for body in ({"to": "", "text": "b"}, {"to": "a\n", "text": "b"}, {"to": "a", "text": ""}, {"to": "a"}):
+        assert (await api.post("/channels/mail/test", body)).status == 422
+    assert (await api.get("/notifications")).data == []

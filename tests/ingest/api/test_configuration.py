@@ -317,3 +317,57 @@ async def test_a_line_break_at_the_end_of_a_value_is_refused(
     """`$` alone matches before a line break: such a path could not be requested, and such a header ends the headers."""
     found = fields_of(await api.put(f"{path}?force=true" if "webhooks" in path else path, document))
     assert [one.partition("[")[0] for one in found] == [field]
+
+
+# ---- secrets of a webhook ----------------------------------------------------------------------------
+
+
+async def test_a_secret_is_added_beside_the_old_one_which_is_then_removed(api: Api) -> None:
+    """Step by step: the order stays, nothing else of the definition changes, and no answer shows a secret."""
+    auth = {"type": "meta", "secrets": ["old-secret"], "verifyToken": "verify-me"}
+    body = {"flowId": "f", "auth": auth, "filter": "body.a == 1", "enabled": False}
+    before = (await api.put("/webhooks/x?force=true", body)).data
+    added = await api.post("/webhooks/x/secrets", {"secret": "new-secret"})
+    assert added.data["auth"] == {"type": "meta", "secrets": ["***", "***"], "verifyToken": "***"}
+    removed = await api.delete("/webhooks/x/secrets/0")
+    assert removed.data["auth"]["secrets"] == ["***"]
+    stored = await api.context.webhooks.get("x")
+    assert stored is not None
+    box = api.context.secret_box
+    assert [box.open(secret) for secret in stored.auth["secrets"]] == ["new-secret"]
+    assert box.open(stored.auth["verifyToken"]) == "verify-me"
+    for name in ("filter", "enabled", "rateLimit", "methods", "url"):
+        assert removed.data[name] == before[name], name
+    entries = await api.get("/audit?subject=webhooks/x")
+    assert "new-secret" not in entries.text
+    assert "old-secret" not in entries.text
+
+
+async def test_the_last_secret_and_one_that_is_not_there_are_not_removed(api: Api) -> None:
+    """A webhook without secrets has no such routes."""
+    await api.put("/webhooks/x?force=true", {"flowId": "f", "auth": {"type": "github", "secrets": ["one"]}})
+    assert (await api.delete("/webhooks/x/secrets/0")).status == 409
+    for place in ("1", "-1", "²", "x"):
+        assert (await api.delete(f"/webhooks/x/secrets/{place}")).status == 404
+    for secret in ("", "***", "env:not a name"):
+        assert fields_of(await api.post("/webhooks/x/secrets", {"secret": secret})) == ["secret"]
+    await api.put("/webhooks/open?force=true", {"flowId": "f"})
+    assert (await api.post("/webhooks/open/secrets", {"secret": "a"})).status == 409
+    assert (await api.post("/webhooks/none/secrets", {"secret": "a"})).status == 404
+
+
+async def test_an_answer_has_the_public_address_of_the_webhook(api: Api) -> None:
+    """It is to be configured at the sender, and is accepted and ignored in a PUT."""
+    await api.put("/webhooks/x?force=true", {"flowId": "f", "path": "orders.v1"})
+    shown = (await api.get("/webhooks/x")).data
+    assert shown["url"] == "http://localhost:8080/webhooks/orders.v1"
+    assert [one["url"] for one in (await api.get("/webhooks")).data] == [shown["url"]]
+    assert shown["lastEventAt"] is None
+    await api.context.webhook_cache.refresh()
+    for number in range(2):
+        await api.post("/events", {"events": [{"webhookId": "x", "body": {"id": number}}]})
+    await api.context.acceptor.drain()
+    newest = (await api.get("/events?webhookId=x")).data[0]["receivedAt"]
+    shown = (await api.get("/webhooks/x")).data
+    assert shown["lastEventAt"] == newest
+    assert (await api.put("/webhooks/x?force=true", shown)).data["url"] == shown["url"]

@@ -45,6 +45,9 @@ async def seeded(api: Api) -> dict[str, list[str]]:
     await api.put("/channels/console", {"type": "console"})
     await api.put("/secrets/shop", {"value": "s"})
     await api.put("/webhooks/orders?force=true", {"flowId": "greeting", "dedupe": {"path": "id"}})
+    await api.put("/channels/tested", {"type": "console"})
+    signed = {"flowId": "greeting", "auth": {"type": "github", "secrets": ["one", "two"]}}
+    assert (await api.put("/webhooks/signed?force=true", signed)).status == 200
     schedule = {"flowId": "greeting", "cron": "0 9 * * *"}
     assert (await api.put("/schedules/daily?force=true", schedule)).status == 200
     event, execution = await started(api)
@@ -88,6 +91,9 @@ async def seeded(api: Api) -> dict[str, list[str]]:
         "analytics": ["executions", "events"],
         "alerts": ["dead-letters", "late-queue"],
         "tested-alerts": ["console-alert"],
+        "tested-channels": ["tested"],
+        "signed-webhooks": ["signed"],
+        "place": ["0", "1"],
     }
 
 
@@ -103,6 +109,10 @@ def narrowed(document: dict[str, Any], known: dict[str, list[str]]) -> dict[str,
                         kind = "flow-versions"
                     if path == "/api/alerts/{id}/test":  # of an alert that no other operation changes or deletes
                         kind = "tested-alerts"
+                    if path == "/api/channels/{id}/test":
+                        kind = "tested-channels"
+                    if path.startswith("/api/webhooks/{id}/secrets"):
+                        kind = "place" if parameter["name"] == "place" else "signed-webhooks"
                     parameter["schema"] = {"enum": known[kind]}
     flow = document["components"]["schemas"]["FlowBody"]["properties"]
     flow["nodes"], flow["edges"] = {"enum": [FLOW["nodes"]]}, {"enum": [FLOW["edges"]]}

@@ -41,6 +41,7 @@ WITHOUT_JSON = {"login", "logout", "logs", "migrate", "roles create", "up"}
 """Commands that have no data to print as JSON."""
 
 CONSOLE = {"type": "console"}
+SIGNED = {"flowId": "greeting", "auth": {"type": "github", "secrets": ["first"]}}
 ALERT = {"metric": "dead-letters", "threshold": 5, "to": [{"channel": "mail", "to": "a@example.com"}]}
 DAILY = {"flowId": "greeting", "cron": "0 9 * * *"}
 EVENT = [{"webhookId": "shop", "body": {"name": "Ana"}}]
@@ -98,6 +99,12 @@ EXAMPLES = [
     Example("channels list", r"ID +TYPE +CIRCUIT +CHANGED\nmail +console +closed +.*"),
     Example("channels show mail", r'(?s).*"circuit": \{\s*"state": "closed".*'),
     Example("channels resume mail", "mail was not paused: 0 waiting messages are due now"),
+    Example("channels test mail --to a@example.com", rf"notification {UUID} is queued; .*"),
+    Example("webhooks apply signed -", "/webhooks/signed starts .*", SIGNED),
+    Example("webhooks add-secret signed", "signed has 2 secrets", "second"),
+    Example("webhooks remove-secret signed 0", "signed has 1 secrets"),
+    Example("webhooks remove-secret signed 0", "", code=1),
+    Example("webhooks delete signed", "signed deleted"),
     Example("webhooks apply shop -", "/webhooks/shop starts greeting at start", {"flowId": "greeting"}),
     Example("webhooks list", r"ID +PATH +METHODS +AUTH .*\nshop +/webhooks/shop +POST +none +greeting +yes"),
     Example("webhooks show shop", r'(?s).*"flowId": "greeting".*'),

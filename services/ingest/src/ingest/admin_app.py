@@ -8,6 +8,7 @@ endpoint: no export or search can slow the public endpoint.
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -125,7 +126,7 @@ def _context(
 
     acceptor = Acceptor(EventRepository(stores.database), producer, write_later=backfill.add, duplicates=duplicates)
     backfill.on_written = acceptor.postgres_took_events
-    return build_api_context(
+    context = build_api_context(
         stores,
         access=access,
         secret_box=box,
@@ -139,6 +140,7 @@ def _context(
         ),
         doctor=_doctor(settings),
     )
+    return replace(context, public_url=settings.public_url)
 
 
 def _doctor(settings: IngestAdminSettings) -> DoctorSettings:

@@ -13,7 +13,7 @@ from filas.cli.times import both
 
 @click.group()
 def channels() -> None:
-    """The channels to which messages go: list, show, apply, delete, resume."""
+    """The channels to which messages go: list, show, apply, delete, resume, test."""
 
 
 @channels.command("list")
@@ -79,3 +79,16 @@ def resume(channel_id: str, as_json: bool) -> None:
     state = "resumed" if done["changed"] else "was not paused"
     more = "; more wait until they are due" if done["more"] else ""
     show_result(done, f"{channel_id} {state}: {done['promoted']} waiting messages are due now{more}", as_json=as_json)
+
+
+@channels.command("test")
+@click.argument("channel_id", metavar="ID")
+@click.option("--to", required=True, metavar="RECIPIENT", help="As the channel names recipients: a number, a room.")
+@click.option("--text", default="This is a test message from Filas.", show_default=True, help="The message.")
+@as_json
+def test_channel(channel_id: str, to: str, text: str, as_json: bool) -> None:
+    """Send a test message over the channel ID. It is delivered like every other message."""
+    done = from_environment().post("channels", channel_id, "test", body={"to": to, "text": text})
+    notification = done["notificationId"]
+    sentence = f"notification {notification} is queued; `filas notifications show {notification}` shows its delivery"
+    show_result(done, sentence, as_json=as_json)

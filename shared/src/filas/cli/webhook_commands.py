@@ -1,5 +1,7 @@
 """`filas webhooks …`: apply, show, list and delete webhooks."""
 
+import sys
+
 import click
 
 from filas.cli import options
@@ -11,7 +13,7 @@ from filas.cli.output import always_json, as_json, show_json, show_result, show_
 
 @click.group(cls=LazyGroup, aliases={"get": "show"})
 def webhooks() -> None:
-    """Addresses that receive events and start flows: list, show, apply, delete."""
+    """Addresses that receive events and start flows: list, show, apply, delete; and their secrets."""
 
 
 @webhooks.command()
@@ -61,3 +63,34 @@ def delete(webhook_id: str, as_json: bool) -> None:
     """Delete the webhook ID. Its events are kept."""
     done = from_environment().delete("webhooks", webhook_id)
     show_result(done, f"{webhook_id} deleted", as_json=as_json)
+
+
+@webhooks.command("add-secret")
+@click.argument("webhook_id", metavar="ID")
+@click.option("--env", "variable", metavar="VARIABLE", help="The secret is in this variable of the services.")
+@as_json
+def add_secret(webhook_id: str, variable: str | None, as_json: bool) -> None:
+    """Add a secret to the webhook ID, beside those that it has. It is asked for, or read from standard input.
+
+    A webhook accepts what any of its secrets proves: add the new one, change it at the sender, remove the old one.
+    """
+    secret = f"env:{variable}" if variable else _secret(webhook_id)
+    stored = from_environment().post("webhooks", webhook_id, "secrets", body={"secret": secret})
+    show_result(stored, f"{webhook_id} has {len(stored['auth']['secrets'])} secrets", as_json=as_json)
+
+
+def _secret(webhook_id: str) -> str:
+    if sys.stdin.isatty():
+        given: str = click.prompt(f"new secret of {webhook_id}", hide_input=True, err=True)
+        return given
+    return sys.stdin.read().strip()
+
+
+@webhooks.command("remove-secret")
+@click.argument("webhook_id", metavar="ID")
+@click.argument("place", metavar="PLACE", type=click.IntRange(0))
+@as_json
+def remove_secret(webhook_id: str, place: int, as_json: bool) -> None:
+    """Remove the secret at PLACE of `auth.secrets` of the webhook ID; 0 is the first, which is usually the oldest."""
+    stored = from_environment().delete("webhooks", webhook_id, "secrets", str(place))
+    show_result(stored, f"{webhook_id} has {len(stored['auth']['secrets'])} secrets", as_json=as_json)

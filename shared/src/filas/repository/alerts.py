@@ -69,7 +69,7 @@ on conflict do nothing"""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertMessage:
-    """A message about an alert, to be delivered like any other notification."""
+    """A message that no execution sends: about an alert, or a test. It is delivered like any other notification."""
 
     id: UUID
     channel_id: str

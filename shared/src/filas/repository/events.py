@@ -114,6 +114,12 @@ update events e set status = 'received', reason = null, error = null, processed_
 from unnest($1::uuid[], $2::integer[]) as r (id, replay)
 where e.id = r.id"""
 
+LAST_RECEIVED: Final = """
+select w.id, newest.received_at
+from unnest($1::text[]) as w (id)
+cross join lateral (
+    select received_at from events where webhook_id = w.id order by received_at desc, id desc limit 1) as newest"""
+
 
 class EventRepository:
     """The table `events`."""
@@ -187,6 +193,11 @@ class EventRepository:
         """The event with this id, or None."""
         row = await self._database.fetchrow(GET, event_id)
         return _event(row) if row else None
+
+    async def last_received(self, webhook_ids: Sequence[str]) -> dict[str, datetime]:
+        """When each webhook received its newest event. One without events is missing."""
+        rows = await self._database.fetch(LAST_RECEIVED, list(webhook_ids))
+        return {row["id"]: row["received_at"] for row in rows}
 
     async def get_accepted(self, event_id: UUID) -> NewEvent | None:
         """The event with this id as it was accepted, or None."""

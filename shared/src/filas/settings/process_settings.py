@@ -31,11 +31,22 @@ from filas.settings.value_types import Networks, Recipients, Secret
 TrustedProxies = Annotated[
     Networks, Meta(description="Networks of proxies whose `X-Forwarded-For` is believed: `10.0.0.0/8`")
 ]
+PublicUrl = Annotated[
+    str,
+    Meta(description="The public URL of ingest: for webhooks, and the addresses at which flows wait for a call"),
+]
+DEFAULT_PUBLIC_URL: Final = "http://localhost:8080"
 FAILURES_PER_IP: Final = 60
 FailureLimit = Annotated[
     Count,
     Meta(description="Failed checks a minute of one address at one webhook, or at the API, then 429; 0: no limit"),
 ]
+
+
+def check_public_url(url: str) -> None:
+    """Raises SettingsError for an address that PUBLIC_URL cannot be."""
+    if not url.startswith(("http://", "https://")) or any(mark in url for mark in " ?#"):
+        raise SettingsError("PUBLIC_URL is not a URL such as https://hooks.example.com")
 
 
 class ProcessSettings(Group, frozen=True, kw_only=True):
@@ -103,10 +114,12 @@ class IngestAdminSettings(ProcessSettings, frozen=True, kw_only=True):
         Count,
         Meta(description="Bytes of the volume of Postgres, for a warning when it is nearly full; 0: unknown"),
     ] = 0
+    public_url: PublicUrl = DEFAULT_PUBLIC_URL
 
     def __post_init__(self) -> None:
         if self.database_read_url is not None:
             check_database_url("DATABASE_READ_URL", self.database_read_url)
+        check_public_url(self.public_url)
         check_key("FILAS_ADMIN_TOKEN", self.filas_admin_token, may_be_short=self.secrets.filas_local_run)
 
 
@@ -123,15 +136,12 @@ class FlowRunnerSettings(ProcessSettings, frozen=True, kw_only=True):
 
     secrets: SecretSettings
     outbound: OutboundSettings
-    public_url: Annotated[
-        str, Meta(description="The public URL of ingest, for the addresses at which flows wait for a call")
-    ] = "http://localhost:8080"
+    public_url: PublicUrl = DEFAULT_PUBLIC_URL
     flow_runner_admin_port: Annotated[Port, Meta(description="The private port: metrics, health")] = 8082
     flow_runner_concurrency: Annotated[Positive, Meta(description="Executions run at a time")] = 100
 
     def __post_init__(self) -> None:
-        if not self.public_url.startswith(("http://", "https://")) or any(mark in self.public_url for mark in " ?#"):
-            raise SettingsError("PUBLIC_URL is not a URL such as https://hooks.example.com")
+        check_public_url(self.public_url)
 
 
 class NotifierSettings(ProcessSettings, frozen=True, kw_only=True):

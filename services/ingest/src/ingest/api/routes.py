@@ -20,6 +20,7 @@ from ingest.api.definitions import (
     flow_test_routes,
     schedule_routes,
     webhook_routes,
+    webhook_secret_routes,
 )
 from ingest.api.history import (
     analytics_routes,
@@ -42,6 +43,7 @@ from ingest.api.operations import (
     alert_routes,
     audit_routes,
     channel_resume,
+    channel_test,
     doctor_routes,
     key_routes,
     queue_clean_routes,
@@ -66,8 +68,10 @@ ROUTES: tuple[Route[Any, Any], ...] = (
     *flow_test_routes.ROUTES,
     *traffic_routes.ROUTES,
     *webhook_routes.ROUTES,
+    *webhook_secret_routes.ROUTES,
     *channel_routes.ROUTES,
     *channel_resume.ROUTES,
+    *channel_test.ROUTES,
     *schedule_routes.ROUTES,
     *flow_secret_routes.ROUTES,
     *event_intake.ROUTES,

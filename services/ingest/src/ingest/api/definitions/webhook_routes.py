@@ -1,5 +1,6 @@
 """The routes of webhooks. Secrets are encrypted when a webhook is stored and masked in answers."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,7 @@ from filas.models.configuration import (
 )
 from ingest.api.definitions.secret_masking import masked, sealed
 from ingest.api.definitions.webhook_checks import channel_errors, reference_errors, template_errors
+from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.body_errors import field_error
 from ingest.api.routing.identifiers import Deleted, Identifier, definition_id, existing_id
 from ingest.api.routing.problems import FieldError, invalid, not_found
@@ -39,13 +41,14 @@ NodeId = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]{1,200}$")]
 Verb = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 MIB = 1024 * 1024
+WEBHOOKS = "/webhooks/"
 MAX_RATE_WINDOW_MS = 24 * 3600 * 1000
 
 
 class WebhookBody(Body, frozen=True, kw_only=True):
     """The definition of a webhook. `path` defaults to the id, and `nodeId` to the trigger of the flow.
 
-    The fields that an answer adds (`id`, `revision`, `createdAt`, `updatedAt`) are accepted and ignored.
+    The fields that an answer adds (`id`, `url`, `lastEventAt`, `revision` and so on) are accepted and ignored.
     """
 
     flow_id: Identifier
@@ -68,6 +71,9 @@ class WebhookBody(Body, frozen=True, kw_only=True):
     signed_body: SignedBody = "sent"
     filter: WebhookFilter | Annotated[str, msgspec.Meta(max_length=10_000)] | None = None
     id: Identifier | None = None
+    url: str | None = None
+    last_event_at: datetime | None = None
+    warnings: list[Any] | None = None
     revision: int | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
@@ -80,20 +86,40 @@ class PutQuery(Query, frozen=True, kw_only=True):
     force: bool = False
 
 
-class StoredWebhook(Webhook, frozen=True, kw_only=True):
+class ShownWebhook(Webhook, frozen=True, kw_only=True):
+    """A webhook with its secrets masked. `url` is its address, which is to be configured at the sender. `lastEventAt`
+    is when it received its newest event."""
+
+    url: str
+    last_event_at: datetime | None = None
+
+
+class StoredWebhook(ShownWebhook, frozen=True, kw_only=True):
     """A webhook that was stored. `warnings` are the errors that `force` has accepted."""
 
     warnings: list[FieldError] | msgspec.UnsetType = msgspec.UNSET
 
 
-def shown(webhook: Webhook) -> Webhook:
-    """Returns the webhook as an answer shows it, with its secrets masked."""
+def audited_webhook(webhook: Webhook) -> Webhook:
+    """Returns the webhook with its secrets masked, as the audit stores it."""
     auth = dict(webhook.auth)
     if isinstance(auth.get("secrets"), list):
         auth["secrets"] = [masked(str(secret)) for secret in auth["secrets"]]
     if "verifyToken" in auth:
         auth["verifyToken"] = masked(str(auth["verifyToken"]))
     return msgspec.structs.replace(webhook, auth=auth)
+
+
+async def answered(context: ApiContext, webhooks: Sequence[Webhook]) -> list[ShownWebhook]:
+    """Returns webhooks as an answer shows them: with their secrets masked, and their addresses."""
+    newest = await context.history.events.last_received([webhook.id for webhook in webhooks])
+    base = context.public_url.rstrip("/") + WEBHOOKS
+    found = []
+    for webhook in webhooks:
+        shown = audited_webhook(webhook)
+        fields = {name: getattr(shown, name) for name in Webhook.__struct_fields__}
+        found.append(ShownWebhook(**fields, url=base + webhook.path, last_event_at=newest.get(webhook.id)))
+    return found
 
 
 async def put_webhook(call: Call[WebhookBody, PutQuery]) -> Answer:
@@ -133,13 +159,13 @@ async def put_webhook(call: Call[WebhookBody, PutQuery]) -> Answer:
     webhook = msgspec.structs.replace(webhook, auth=_sealed_auth(call, stored))
     webhook = await _store(call, webhook)
     await call.context.configuration_changed()
-    fields = {name: getattr(webhook, name) for name in Webhook.__struct_fields__}
+    [answer] = await answered(call.context, [webhook])
+    fields = {name: getattr(answer, name) for name in ShownWebhook.__struct_fields__}
     return Answer(StoredWebhook(**fields, warnings=doubtful or msgspec.UNSET))
 
 
 async def _store(call: Call[WebhookBody, PutQuery], webhook: Webhook) -> Webhook:
-    """Stores the webhook, and returns it as an answer shows it. Raises the 422 if its flow or channel was deleted
-    meanwhile."""
+    """Stores the webhook, and returns it. Raises the 422 if its flow or channel was deleted meanwhile."""
     context = call.context
 
     async def store() -> Webhook:
@@ -150,12 +176,12 @@ async def _store(call: Call[WebhookBody, PutQuery], webhook: Webhook) -> Webhook
             raise invalid(errors)
         return stored
 
-    return shown(await call.audit.change(store, before=lambda: _before(call, webhook.id), after=shown))
+    return await call.audit.change(store, before=lambda: _before(call, webhook.id), after=audited_webhook)
 
 
 async def _before(call: Call[Any, Any], webhook_id: str) -> Webhook | None:
     webhook = await call.context.webhooks.get(webhook_id)
-    return None if webhook is None else shown(webhook)
+    return None if webhook is None else audited_webhook(webhook)
 
 
 def _first_part(field: str) -> str:
@@ -222,7 +248,7 @@ async def get_webhook(call: Call[None, Query]) -> Answer:
     webhook = await call.context.webhooks.get(webhook_id)
     if webhook is None:
         raise not_found("webhook", webhook_id)
-    return Answer(shown(webhook))
+    return Answer((await answered(call.context, [webhook]))[0])
 
 
 async def delete_webhook(call: Call[None, Query]) -> Answer:
@@ -238,7 +264,7 @@ async def delete_webhook(call: Call[None, Query]) -> Answer:
 async def list_webhooks(call: Call[None, PageQuery]) -> Answer:
     """Lists webhooks by id."""
     page = await call.context.webhooks.list(call.query.cursor, call.query.limit)
-    return Answer([shown(webhook) for webhook in page.items], page.next_cursor)
+    return Answer(await answered(call.context, page.items), page.next_cursor)
 
 
 ROUTES: tuple[Route[Any, Any], ...] = (
@@ -248,7 +274,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         handler=list_webhooks,
         role="viewer",
         summary="The webhooks, with their secrets masked.",
-        answer=list[Webhook],
+        answer=list[ShownWebhook],
         query=PageQuery,
         paged=True,
     ),
@@ -270,7 +296,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         handler=get_webhook,
         role="viewer",
         summary="One webhook, with its secrets masked.",
-        answer=Webhook,
+        answer=ShownWebhook,
         query=Query,
     ),
     Route(

@@ -40,6 +40,7 @@ from filas.repository.replay_runs import ReplayRunRepository
 from filas.repository.search.entity_lookup import EntityLookup
 from filas.repository.timelines import TimelineRepository
 from filas.service.stores import Stores
+from filas.settings.process_settings import DEFAULT_PUBLIC_URL
 from filas.store_watch import limit_silence
 from ingest.access.api_access import Access
 from ingest.receive.acceptor import Acceptor
@@ -78,7 +79,8 @@ class ApiContext:
     channel, so that this process's own webhook cache is up to date at once; other processes poll for changes.
     The composition root samples `watch` periodically. `history` reads through DATABASE_READ_URL.
     `memory` bounds the bodies of requests and answers that are processed at a time. `doctor`: when the doctor finds
-    something wrong. `replay_started` is set when a replay run was started in this process.
+    something wrong. `public_url` is the public address of ingest. `replay_started` is set when a replay run was started
+    in this process.
     """
 
     access: Access
@@ -113,6 +115,7 @@ class ApiContext:
     read_database: Database
     doctor: DoctorSettings
     replay_runs: ReplayRunRepository
+    public_url: str = DEFAULT_PUBLIC_URL
     replay_started: asyncio.Event = field(default_factory=asyncio.Event)
     memory: MemoryBudget = field(default_factory=lambda: MemoryBudget(MEMORY_BYTES))
 
