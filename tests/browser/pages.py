@@ -34,6 +34,8 @@ select conversation_id from executions where status = 'waiting-input' order by q
 REFUSAL = "select id from refusals where reason = 'signature' and length(body) > 0 order by received_at, id limit 1"
 LETTER = "select id from dead_letters order by failed_at, id limit 1"
 
+WEBHOOK = "select id from webhooks where auth->>'type' = 'meta' and not deleted order by id limit 1"
+
 PAGES: tuple[DashboardPage, ...] = (
     DashboardPage("overview", "/"),
     DashboardPage("queues", "/queues"),
@@ -81,5 +83,11 @@ PAGES: tuple[DashboardPage, ...] = (
         "audit-entry", "/audit/{}", "select id from audit_entries where action = 'putSchedule' limit 1", admin=True
     ),
     DashboardPage("access", "/access", admin=True),
+    DashboardPage("webhooks", "/webhooks"),
+    DashboardPage("webhooks-senders", "/webhooks/new"),
+    DashboardPage("webhooks-new", "/webhooks/new?provider=whatsapp"),
+    DashboardPage("webhook", "/webhooks/{}", WEBHOOK),
+    DashboardPage("webhook-definition", "/webhooks/{}?show=definition", WEBHOOK),
+    DashboardPage("webhook-secrets", "/webhooks/{}?show=secrets", WEBHOOK),
     DashboardPage("components", "/_components"),
 )

@@ -42,6 +42,7 @@ from ingest.dashboard.pages.analytics import analytics_routes
 from ingest.dashboard.pages.editor import editor_page, script_routes
 from ingest.dashboard.pages.executions import execution_routes
 from ingest.dashboard.pages.executions.execution_picture import LAYOUTS
+from ingest.dashboard.pages.webhooks import webhook_actions
 from ingest.dashboard.preferences import read_preferences, save_preferences
 from ingest.dashboard.presentation.rendering import Renderer
 from ingest.dashboard.sessions.first_page import newest_demo_execution
@@ -76,6 +77,7 @@ PAGES: Final[tuple[PageRoute, ...]] = (
     *script_routes.ROUTES,
     *audit.ROUTES,
     *keys.ROUTES,
+    *webhook_actions.ROUTES,
 )
 """Every page and action. `/dashboard/` itself is the path "/"."""
 

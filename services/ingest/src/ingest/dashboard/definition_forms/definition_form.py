@@ -129,6 +129,10 @@ class FormView:
         # What is not yet finished shows no errors.
         return replace(self, more=more, errors={} if self.is_unfinished else self.errors)
 
+    def with_errors(self, errors: Mapping[str, list[str]]) -> "FormView":
+        """Returns the form with errors that the page has found, each at its field."""
+        return replace(self, errors={**self.errors, **errors})
+
     def with_problem(self, problem: ApiProblem) -> "FormView":
         """Returns the form with the errors of the API, each at its field."""
         errors = {path: list(texts) for path, texts in self.errors.items()}
