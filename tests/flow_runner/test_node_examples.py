@@ -11,7 +11,7 @@ from filas.contract.jobs import FlowTestJob
 from filas.flows.definition.node_types import NODE_TYPES
 from filas.flows.publishing_checks import check
 from flow_runner.flow_test.flow_test_run import FlowTest
-from ingest.api.definitions.flow_test_routes import FlowTestBody
+from ingest.api.definitions.flow_test_input import FlowTestBody
 from tests.flow_runner.harness import KnownFlows, KnownSecrets
 from tests.flow_runner.test_flow_test import job
 from tests.reference.node_examples import EXAMPLES, Example

@@ -15,7 +15,7 @@ REASONS: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("reject
 
 _WITH_KINDS = (
     "filas.channels", "filas.errors", "filas.queue.worker", "flow_runner", "notifier.channels", "notifier.deliver",
-    "notifier.jobs", "ingest.process", "ingest.api.definitions.flow_test_routes",
+    "notifier.jobs", "ingest.process", "ingest.api.definitions.flow_test_runs",
 )  # fmt: skip
 _WITH_REASONS = (
     "ingest.http",

@@ -58,6 +58,9 @@ async def seeded(api: Api) -> dict[str, list[str]]:
     await delayed_job(api, "stock-job")
     handed = await api.post("/events", {"events": [{"webhookId": "orders", "body": {"id": 1}}]})
     run = await api.post("/flows/greeting/test", {"timeoutMs": 0})
+    case = {"request": {"replies": ["1"]}, "expect": {"status": "succeeded", "chat": ["Hello"]}}
+    assert (await api.put("/flows/tested", FLOW)).status == 200
+    assert (await api.put("/flows/tested/tests/menu", case)).status == 200
     reported = ReportedContact(channel="console", address="5511999990000")
     target = {"channel": "console", "to": "operators"}
     assert (await api.put("/alerts/console-alert", {"metric": "dead-letters", "to": [target]})).status == 200
@@ -80,6 +83,8 @@ async def seeded(api: Api) -> dict[str, list[str]]:
         "scaling": ["flow-runner"],
         "flows": ["greeting"],
         "flow-versions": ["1"],
+        "saved-tests": ["menu"],
+        "tested-flows": ["tested"],
         "webhooks": ["orders"],
         "events": [str(event), handed.data["events"][0]["eventId"]],
         "executions": [str(execution)],
@@ -107,6 +112,10 @@ def narrowed(document: dict[str, Any], known: dict[str, list[str]]) -> dict[str,
                     kind = "test-runs" if parameter["name"] == "runId" else path.split("/")[2]
                     if parameter["name"] in ("before", "after"):
                         kind = "flow-versions"
+                    if path.startswith(
+                        "/api/flows/{id}/tests"
+                    ):  # of a flow that no operation publishes, without a runner
+                        kind = "saved-tests" if parameter["name"] == "name" else "tested-flows"
                     if path == "/api/alerts/{id}/test":  # of an alert that no other operation changes or deletes
                         kind = "tested-alerts"
                     if path == "/api/channels/{id}/test":
@@ -117,6 +126,11 @@ def narrowed(document: dict[str, Any], known: dict[str, list[str]]) -> dict[str,
     flow = document["components"]["schemas"]["FlowBody"]["properties"]
     flow["nodes"], flow["edges"] = {"enum": [FLOW["nodes"]]}, {"enum": [FLOW["edges"]]}
     flow["variables"] = {"enum": [[]]}
+    document["components"]["schemas"]["RunTestsBody"]["properties"] |= {
+        "timeoutMs": {"enum": [0]},
+        "definition": {"enum": [None, FLOW]},
+        "names": {"enum": [None, ["menu"]]},
+    }
     settings = document["components"]["schemas"]["Settings"]["properties"]
     settings["locale"], settings["timezone"] = {"enum": ["pt-BR"]}, {"enum": ["America/Sao_Paulo"]}
     schedule = document["components"]["schemas"]["ScheduleBody"]

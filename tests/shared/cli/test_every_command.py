@@ -40,6 +40,7 @@ WITHOUT_API = {
 WITHOUT_JSON = {"login", "logout", "logs", "migrate", "roles create", "up"}
 """Commands that have no data to print as JSON."""
 
+CASE = {"request": {"replies": ["1"]}, "expect": {"status": "succeeded"}}
 CONSOLE = {"type": "console"}
 SIGNED = {"flowId": "greeting", "auth": {"type": "github", "secrets": ["first"]}}
 ALERT = {"metric": "dead-letters", "threshold": 5, "to": [{"channel": "mail", "to": "a@example.com"}]}
@@ -87,6 +88,11 @@ EXAMPLES = [
     Example("flows drafts save greeting -", r"the draft of greeting is saved as revision \d+", FLOW),
     Example("flows drafts show greeting", r'(?s).*"savedBy": "admin token".*'),
     Example("flows drafts delete greeting", "the draft of greeting deleted"),
+    Example("flows tests save greeting menu -", "the test menu of greeting is saved", CASE),
+    Example("flows tests list greeting", r"NAME +EXPECTS +BY +SAVED\nmenu +status +admin token .*"),
+    Example("flows tests export greeting menu", r'(?s).*"name": "menu",.*"status": "succeeded".*'),
+    Example("flows tests delete greeting menu", "the test menu of greeting deleted"),
+    Example("flows test greeting --saved", "No saved tests"),
     Example("flows rollback greeting 1", "greeting version 3 is published; it equals 1"),
     Example("flows rollback greeting 9", "", code=1),
     Example("flows import - --from typebot", r'(?s)\{.*"name": "Test".*', OTHER),

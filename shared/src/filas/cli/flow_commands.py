@@ -26,6 +26,7 @@ from filas.cli.output import always_json, as_json, show_json, show_problems, sho
         "show": "filas.cli.flow_version_commands:show",
         "test": "filas.cli.flow_test_command:test",
         "traffic": "filas.cli.flow_traffic_command:traffic",
+        "tests": "filas.cli.saved_test_commands:tests",
         "versions": "filas.cli.flow_version_commands:versions",
     },
 )
@@ -38,10 +39,17 @@ def flows() -> None:
 @click.option("--id", "flow_id", metavar="ID", help="The flow's id.  [default: the file's name without .json]")
 @click.option("--no-publish", is_flag=True, help="Store the version without publishing it.")
 @click.option("--force", is_flag=True, help="Publish it although a flow, channel or secret that it uses is not stored.")
+@click.option("--skip-tests", is_flag=True, help="Publish it without running its saved tests.")
 @click.option("--if-version", type=click.IntRange(min=0), help="Refuse if another version is published (0: none).")
 @as_json
 def apply(
-    files: tuple[str, ...], flow_id: str | None, no_publish: bool, force: bool, if_version: int | None, as_json: bool
+    files: tuple[str, ...],
+    flow_id: str | None,
+    no_publish: bool,
+    force: bool,
+    skip_tests: bool,
+    if_version: int | None,
+    as_json: bool,
 ) -> None:
     """Store each FILE (JSON; `-`: standard input) as a new version of its flow and publish it.
 
@@ -52,7 +60,9 @@ def apply(
         raise click.UsageError("--id needs exactly one FILE")
     if if_version is not None and len(files) > 1:
         raise click.UsageError("--if-version needs exactly one FILE")
-    options = {} if if_version is None else {"ifVersion": str(if_version)}
+    options = {"skipTests": str(skip_tests).lower()}
+    if if_version is not None:
+        options["ifVersion"] = str(if_version)
     documents = [(flow_id or document.stem, document) for document in map(read_document, files)]
     client = from_environment()
     applied = []

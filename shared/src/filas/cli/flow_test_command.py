@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from filas.cli import saved_tests
 from filas.cli.api_client import Client, CommandFailed, from_environment
 from filas.cli.flow_test_chat import passed, show_chat
 from filas.cli.json_documents import read_document, read_json, read_object
@@ -36,22 +37,33 @@ WAITS = 3
 @click.option("--var", "variables", metavar="NAME=VALUE", multiple=True, help="A variable; may be repeated.")
 @click.option("--from", "node_id", metavar="NODE", help="Start at this node.")
 @click.option("--version", type=click.IntRange(min=1), help="A version of a stored flow other than the published one.")
+@click.option("--case", metavar="FILE", help="Run a saved test, and compare the run with what it expects.")
+@click.option("--saved", is_flag=True, help="Run all saved tests of the flow.")
+@click.option(
+    "--id", "saved_of", metavar="ID", help="With --saved: the flow whose tests are run.  [default: FILE's name]"
+)
 @click.option("--real-secrets", is_flag=True, help="Use the real secrets, not `secret:NAME`; needs the role admin.")
 @as_json
-def test(subject: str, chat: bool, as_json: bool, **given: Any) -> None:
+def test(
+    subject: str, chat: bool, case: str | None, saved: bool, saved_of: str | None, as_json: bool, **given: Any
+) -> None:
     """Run the flow in FILE (it need not be stored), or the stored flow ID, as a test.
 
     Nothing is sent: calls and messages are shown, and waits take no time. Exit code 0 if the flow succeeds, 1 if it
-    fails, 3 if it waits for a reply or call that was not given.
+    fails, 3 if it waits for a reply or call that was not given. With `--case` and `--saved`: 0 if all is as expected,
+    1 otherwise.
     """
     flow_id, body = _request(subject, given)
     client = from_environment()
-    try:
-        run = client.post("flows", flow_id, "test", body=body)
-    except CommandFailed as refusal:
-        show_problems(refusal.errors)
-        raise
-    run = _ended(client, flow_id, run)
+    if saved:
+        results = saved_tests.run_saved(client, saved_of or flow_id, body.get("definition"))
+        sys.exit(saved_tests.show_results(results, as_json=as_json))
+    if case is not None:
+        request, expected = saved_tests.read_case(case)
+        body = request | {name: body[name] for name in ("definition", "version", "realSecrets") if name in body}
+        run = _run(client, flow_id, body)
+        sys.exit(saved_tests.show_results([saved_tests.compared(case, expected, run)], as_json=as_json))
+    run = _run(client, flow_id, body)
     if as_json:
         show_json(run)
     elif chat:
@@ -60,6 +72,16 @@ def test(subject: str, chat: bool, as_json: bool, **given: Any) -> None:
     else:
         _show(run)
     sys.exit(0 if run["status"] == "succeeded" else WAITS if run["status"].startswith("waiting-") else 1)
+
+
+def _run(client: Client, flow_id: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Runs the test and returns its result. Raises CommandFailed."""
+    try:
+        run = client.post("flows", flow_id, "test", body=body)
+    except CommandFailed as refusal:
+        show_problems(refusal.errors)
+        raise
+    return _ended(client, flow_id, run)
 
 
 def _request(subject: str, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:

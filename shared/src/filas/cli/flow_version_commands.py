@@ -36,13 +36,15 @@ def versions(flow_id: str, limit: int, as_json: bool) -> None:
 @click.argument("flow_id", metavar="ID")
 @click.argument("version", type=click.IntRange(min=1))
 @click.option("--force", is_flag=True, help="Also if a flow, channel or secret that it uses is not stored.")
+@click.option("--skip-tests", is_flag=True, help="Do not run the saved tests of the flow.")
 @as_json
-def rollback(flow_id: str, version: int, force: bool, as_json: bool) -> None:
+def rollback(flow_id: str, version: int, force: bool, skip_tests: bool, as_json: bool) -> None:
     """Publish the definition of VERSION of the flow ID again, as a new version. Executions continue in their own."""
     client = from_environment()
     definition = client.get("flows", flow_id, version=version)["definition"]
     try:
-        stored = client.put("flows", flow_id, body=definition, publish="true", force=str(force).lower())
+        options = {"force": str(force).lower(), "skipTests": str(skip_tests).lower()}
+        stored = client.put("flows", flow_id, body=definition, publish="true", **options)
     except CommandFailed as refusal:
         show_problems(refusal.errors)
         raise

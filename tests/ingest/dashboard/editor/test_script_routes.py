@@ -68,6 +68,21 @@ async def test_a_test_run_is_started(api: Api, browser: Browser) -> None:
     assert (await api.get(f"/flows/greeting/test/{run['id']}")).status == 202
 
 
+async def test_tests_are_saved_run_and_deleted(api: Api, browser: Browser) -> None:
+    test = {"request": {"replies": ["1"]}, "expect": {"status": "succeeded"}}
+    status, saved = await send(browser, "tests", name="menu", test=test)
+    assert (status, saved["name"], saved["request"]) == (200, "menu", {"replies": ["1"]})
+    page = await browser.open("/flows/greeting/edit/tests")
+    assert [one["name"] for one in json.loads(page.html)] == ["menu"]
+    assert (await send(browser, "tests", name="a/b", test=test))[0] == 422
+    assert (await send(browser, "tests/run", definition=FLOW | {"edges": []}))[0] == 422
+    status, _ = await send(browser, "publish", definition=FLOW, baseVersion="0", skipTests="true")
+    assert status == 200
+    assert (await send(browser, "tests/delete", name="menu"))[0] == 200
+    assert (await api.get("/flows/greeting/tests")).data == []
+    assert (await send(browser, "tests/run", definition=FLOW)) == (200, [])
+
+
 async def test_a_viewer_may_only_compare(api: Api, viewer: Browser) -> None:
     await api.put("/flows/greeting", FLOW)
     assert (await send(viewer, "differences", definition=FLOW))[0] == 200

@@ -10,8 +10,10 @@ from filas.flows.definition import json_schema
 from filas.flows.definition.flow_definition import Edge, FlowHead, NodeHead
 from filas.models.configuration import FlowSummary, FlowVersion
 from ingest.api.definitions.flow_checks import check_definition, field_errors
+from ingest.api.definitions.flow_test_runs import TestedFlow
 from ingest.api.definitions.flow_uses import unknown_uses
 from ingest.api.definitions.references import DeleteQuery, delete_unused
+from ingest.api.definitions.saved_test_runs import SavedTestResult, refuse_failed, run_tests
 from ingest.api.routing.identifiers import Deleted, definition_id, existing_id
 from ingest.api.routing.problems import ApiProblem, FieldError, conflict, invalid, invalid_field, not_found
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route
@@ -31,11 +33,13 @@ class PublishQuery(Query, frozen=True, kw_only=True):
     """`publish=false` stores the version without publishing it. `force=true` publishes a flow that uses a flow, a
     channel or a secret which is not stored. In both cases such a use is in `warnings`. `ifVersion` is the number of the
     published version that the definition is based on (0: no version is published): if another one is published, the
-    answer is 409. `draftRevision`: the draft of this revision is deleted."""
+    answer is 409. `draftRevision`: the draft of this revision is deleted.
+    `skipTests=true`: the saved tests of the flow are not run before it is published."""
 
     publish: bool = True
     force: bool = False
     if_version: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None = None
+    skip_tests: bool = False
     draft_revision: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)] | None = None
 
 
@@ -58,9 +62,11 @@ class FlowView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class StoredFlow(FlowView, frozen=True, kw_only=True):
-    """A version that was stored. `warnings` are the findings of the checks that do not prevent publication."""
+    """A version that was stored. `warnings` are the findings of the checks that do not prevent publication, `tests` how
+    the saved tests of the flow ended."""
 
     warnings: list[FieldError] = msgspec.field(default_factory=list)
+    tests: list[SavedTestResult] = msgspec.field(default_factory=list)
 
 
 def shown(version: FlowVersion) -> FlowView:
@@ -93,6 +99,11 @@ async def put_flow(call: Call[dict[str, Any], PublishQuery]) -> Answer:
     if definition is None or errors:
         raise invalid(errors)
     valid, name = definition, definition.name or flow_id
+    tests: list[SavedTestResult] = []
+    if call.query.publish and not call.query.skip_tests:
+        cases = await context.flow_tests.list(flow_id)
+        tests = await run_tests(context, TestedFlow(flow_id, None, raw, valid), cases)
+        refuse_failed(tests)
 
     async def store() -> FlowVersion:
         if call.query.if_version is not None:
@@ -109,7 +120,7 @@ async def put_flow(call: Call[dict[str, Any], PublishQuery]) -> Answer:
 
     version = await call.audit.change(store, before=lambda: _before(call, flow_id), after=_summary)
     await call.context.configuration_changed()
-    return Answer(StoredFlow(**msgspec.structs.asdict(shown(version)), warnings=warnings))
+    return Answer(StoredFlow(**msgspec.structs.asdict(shown(version)), warnings=warnings, tests=tests))
 
 
 async def _before(call: Call[Any, Any], flow_id: str) -> dict[str, Any] | None:

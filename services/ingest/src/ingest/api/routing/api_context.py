@@ -22,6 +22,7 @@ from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.definitions.flow_drafts import FlowDraftRepository
 from filas.repository.definitions.flow_secrets import SecretRepository
+from filas.repository.definitions.flow_test_cases import FlowTestCaseRepository
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.definitions.references import ReferenceRepository
 from filas.repository.definitions.schedules import ScheduleRepository
@@ -92,6 +93,7 @@ class ApiContext:
     references: ReferenceRepository
     flows: FlowRepository
     flow_drafts: FlowDraftRepository
+    flow_tests: FlowTestCaseRepository
     schedules: ScheduleRepository
     events: EventRepository
     executions: ExecutionRepository
@@ -145,6 +147,7 @@ def build_api_context(
         references=ReferenceRepository(database),
         flows=FlowRepository(database),
         flow_drafts=FlowDraftRepository(database),
+        flow_tests=FlowTestCaseRepository(database),
         schedules=ScheduleRepository(database),
         events=EventRepository(database),
         executions=ExecutionRepository(database),

@@ -37,10 +37,14 @@ async def discard_draft(call: PageCall) -> Json:
 
 
 async def publish(call: PageCall) -> Json:
-    """Publishes the field `definition`, which is based on `baseVersion`, and deletes the draft of `revision`."""
+    """Publishes the field `definition`, which is based on `baseVersion`, and deletes the draft of `revision`.
+
+    Without `skipTests` (`true`), the saved tests of the flow are run first.
+    """
     query = {
         "ifVersion": _number(call, "baseVersion"),
         "draftRevision": _number(call, "revision") or None,
+        "skipTests": call.form.get("skipTests"),
     }
     stored = await call.api.call("putFlow", path={"id": call.path["id"]}, query=query, body=_raw(call, "definition"))
     shown = msgspec.to_builtins(stored.data)
@@ -51,6 +55,29 @@ async def test(call: PageCall) -> Json:
     """Runs the test of the field `request`, and answers its trace; with status 202 if it has not ended yet."""
     answer = await call.api.call("testFlow", path={"id": call.path["id"]}, body=_raw(call, "request"))
     return Json(msgspec.to_builtins(answer.data), 200 if answer.done else 202)
+
+
+async def list_tests(call: PageCall) -> Json:
+    """Answers the saved tests of the flow."""
+    return await _answer(call, "listFlowTests")
+
+
+async def save_test(call: PageCall) -> Json:
+    """Saves the field `test` (`request` and `expect`) under the field `name`."""
+    path = {"id": call.path["id"], "name": call.form.get("name", "")}
+    saved = await call.api.call("putSavedTest", path=path, body=_raw(call, "test"))
+    return Json(msgspec.to_builtins(saved.data))
+
+
+async def delete_test(call: PageCall) -> Json:
+    """Deletes the saved test of the field `name`."""
+    path = {"id": call.path["id"], "name": call.form.get("name", "")}
+    return Json(msgspec.to_builtins((await call.api.call("deleteSavedTest", path=path)).data))
+
+
+async def run_tests(call: PageCall) -> Json:
+    """Runs the saved tests with the field `definition`, and answers how each ended."""
+    return await _answer(call, "runSavedTests", body={"definition": _json(call, "definition")})
 
 
 async def _answer(call: PageCall, operation: str, *, query: dict[str, Any] | None = None, body: Any = None) -> Json:
@@ -84,4 +111,8 @@ ROUTES: Final = (
     PageRoute("POST", "/flows/{id}/edit/draft/discard", discard_draft),
     PageRoute("POST", "/flows/{id}/edit/publish", publish),
     PageRoute("POST", "/flows/{id}/edit/test", test),
+    PageRoute("GET", "/flows/{id}/edit/tests", list_tests),
+    PageRoute("POST", "/flows/{id}/edit/tests", save_test),
+    PageRoute("POST", "/flows/{id}/edit/tests/delete", delete_test),
+    PageRoute("POST", "/flows/{id}/edit/tests/run", run_tests),
 )
