@@ -2,7 +2,9 @@
 
 export const GRID = 20;
 
-const REFERENCE = /\bnodes(?:\.([A-Za-z0-9_-]+)|\[\s*(["'])(.*?)\2\s*\])/g;
+const IN_TEMPLATE = { reference: /\bnodes(?:\.([A-Za-z0-9_-]+)|\[\s*(["'])(.*?)\2\s*\])/g, name: /^[A-Za-z_][A-Za-z0-9_-]*$/ };
+const IN_EXPRESSION = { reference: /\bnodes(?:\.([A-Za-z0-9_]+)|\[\s*(["'])(.*?)\2\s*\])/g, name: /^[A-Za-z_][A-Za-z0-9_]*$/ };
+const TEMPLATE = /\{\{[\s\S]*?\}\}|\{%[\s\S]*?%\}/g;
 const MAX_REFERENCE_DEPTH = 100;
 
 function isObject(value) {
@@ -123,21 +125,27 @@ export function withoutNotes(flow, ids) {
   return { ...flow, notes: (flow.notes ?? []).filter((note) => !gone.has(note?.id)) };
 }
 
-/* Replaces the references `nodes.ID` of templates and expressions in every text of a value. `renamed`: new ids by old. */
-export function withReferences(value, renamed, depth = 0) {
+/* In an expression a hyphen is a minus; in a template it is part of a name. */
+function withReferencesInText(text, renamed, { reference, name }) {
+  return text.replace(reference, (found, plain, quote, quoted) => {
+    const id = plain ?? quoted;
+    if (!Object.hasOwn(renamed, id)) return found;
+    const next = renamed[id];
+    if (quote) return `nodes[${quote}${next}${quote}]`;
+    return name.test(next) ? `nodes.${next}` : `nodes["${next}"]`;
+  });
+}
+
+/* Replaces the references `nodes.ID` in the templates and expressions of a value. `renamed`: new ids by old. Text
+   outside of `{{ }}` and `{% %}` stays, except in a field `expression`. */
+export function withReferences(value, renamed, isExpression = false, depth = 0) {
   if (depth > MAX_REFERENCE_DEPTH) return value;
   if (typeof value === "string") {
-    return value.replace(REFERENCE, (found, plain, quote, quoted) => {
-      const id = plain ?? quoted;
-      if (!Object.hasOwn(renamed, id)) return found;
-      const next = renamed[id];
-      if (quote) return `nodes[${quote}${next}${quote}]`;
-      return /^[A-Za-z_][A-Za-z0-9_-]*$/.test(next) ? `nodes.${next}` : `nodes["${next}"]`;
-    });
+    return isExpression ? withReferencesInText(value, renamed, IN_EXPRESSION) : value.replace(TEMPLATE, (part) => withReferencesInText(part, renamed, IN_TEMPLATE));
   }
-  if (Array.isArray(value)) return value.map((item) => withReferences(item, renamed, depth + 1));
+  if (Array.isArray(value)) return value.map((item) => withReferences(item, renamed, false, depth + 1));
   if (!isObject(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withReferences(item, renamed, depth + 1)]));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withReferences(item, renamed, key === "expression", depth + 1)]));
 }
 
 /* Renames a node, in edges and references too. */

@@ -16,16 +16,20 @@ export function createNaming(root, { store, texts, isNew, onId }) {
   const idLabel = element("label", { hidden: !isNew }, texts["editor.id"], id);
   let isOwnId = false;
 
-  const show = () => {
+  function show() {
     const text = typeof store.get().name === "string" ? store.get().name : "";
     if (name.value !== text) name.value = text;
     if (isNew && !isOwnId) id.value = idOf(text);
-  };
-  const report = () => {
+    if (isNew && ![name, id].includes(document.activeElement)) report();
+  }
+  let reported = null;
+  function report() {
     const isValid = ID.test(id.value) && id.value !== "new";
     id.setAttribute("aria-invalid", String(Boolean(id.value) && !isValid));
-    onId(isValid ? id.value : "");
-  };
+    const valid = isValid ? id.value : "";
+    if (valid !== reported) onId(valid);
+    reported = valid;
+  }
   name.addEventListener("input", () => store.set({ ...store.get(), name: name.value }, { origin: "canvas", merge: "name" }));
   id.addEventListener("input", () => {
     isOwnId = id.value !== "";
