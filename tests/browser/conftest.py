@@ -9,8 +9,9 @@ from playwright.async_api import Browser
 
 from filas.repository import roles
 from filas_local.servers import PostgresServer, RedisServer
-from tests.browser import chromium
+from tests.browser import chromium, editor_lab
 from tests.browser.clinic import Clinic, opened_clinic
+from tests.browser.editor_lab import EditorLab
 from tests.browser.visitors import Visitors
 from tests.databases import Databases
 from tests.ports import free_port
@@ -65,3 +66,18 @@ async def clinic(clinic_stores: tuple[str, str], tmp_path_factory: pytest.TempPa
 async def visitors(browser: Browser, clinic: Clinic) -> Visitors:
     """Opens the dashboard in a role and a look."""
     return Visitors(browser, clinic)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def open_lab(browser: Browser) -> AsyncIterator[EditorLab]:
+    """A page with the modules of the flow editor."""
+    async with editor_lab.opened(browser) as lab:
+        yield lab
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def lab(open_lab: EditorLab) -> AsyncIterator[EditorLab]:
+    """The same page for each test. Its faults fail the test in which they occur."""
+    yield open_lab
+    faults, open_lab.watch.faults = open_lab.watch.faults, []
+    assert not faults, "\n".join(faults)

@@ -1,6 +1,7 @@
 /* Copied nodes: JSON text that can be pasted into the same flow, another one, or a text editor. */
 
 import { edgesOf, freeId, nodesOf, notesOf, positionOf, snapped, withReferences } from "editor/edits";
+import { parseJson } from "editor/json_text";
 
 const PASTED_BESIDE = 40;
 
@@ -16,7 +17,7 @@ export function copiedText(flow, nodeIds, noteIds = []) {
 function readText(text) {
   let given;
   try {
-    given = JSON.parse(text);
+    given = parseJson(text);
   } catch {
     return null;
   }

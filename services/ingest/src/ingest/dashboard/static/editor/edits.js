@@ -1,15 +1,13 @@
 /* The edits of a flow: functions from a flow to a new flow. Fields that they do not know stay. */
 
+import { isObject } from "editor/json_text";
+
 export const GRID = 20;
 
 const IN_TEMPLATE = { reference: /\bnodes(?:\.([A-Za-z0-9_-]+)|\[\s*(["'])(.*?)\2\s*\])/g, name: /^[A-Za-z_][A-Za-z0-9_-]*$/ };
 const IN_EXPRESSION = { reference: /\bnodes(?:\.([A-Za-z0-9_]+)|\[\s*(["'])(.*?)\2\s*\])/g, name: /^[A-Za-z_][A-Za-z0-9_]*$/ };
 const TEMPLATE = /\{\{[\s\S]*?\}\}|\{%[\s\S]*?%\}/g;
 const MAX_REFERENCE_DEPTH = 100;
-
-function isObject(value) {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 
 function listOf(value) {
   return Array.isArray(value) ? value.filter(isObject) : [];

@@ -7,6 +7,7 @@ import { element } from "editor/elements";
 import { createFind } from "editor/find";
 import { createFrame } from "editor/frame";
 import { createHelp } from "editor/help";
+import { parseJson } from "editor/json_text";
 import { handleKeys } from "editor/keys";
 import { createNaming } from "editor/naming";
 import { createPalette } from "editor/palette";
@@ -16,7 +17,8 @@ import { createServer } from "editor/server";
 import { createStore } from "editor/store";
 
 const root = document.getElementById("editor");
-const data = JSON.parse(document.getElementById("editor-data").textContent);
+/* Numbers that are longer than a double keep their digits. */
+const data = parseJson(document.getElementById("editor-data").textContent);
 const { texts, icons, schema, names, csrf } = data;
 
 const store = createStore(data.flow, { isReadOnly: !data.mayPublish });

@@ -1,5 +1,7 @@
 /* The answers of the server to the editor. */
 
+import { parseJson } from "editor/json_text";
+
 /* `send(action, fields)` posts to `/flows/{id}/edit/{action}` and promises { status, data }. It fails if there is no
    connection. `setFlowId(id)` is for a new flow that has got its id. */
 const MAX_KEPT_ALIVE = 30000;
@@ -13,7 +15,7 @@ export function createServer({ flowId, csrf }) {
     const keepalive = String(body).length < MAX_KEPT_ALIVE;
     const answer = await fetch(`/dashboard/flows/${encodeURIComponent(id)}/edit/${action}`, { method: "POST", body, keepalive, headers: { Accept: "application/json" } });
     const isJson = (answer.headers.get("Content-Type") ?? "").includes("json");
-    const data = isJson ? await answer.json() : { detail: await answer.text() };
+    const data = isJson ? parseJson(await answer.text()) : { detail: await answer.text() };
     return { status: answer.status, data };
   }
 
