@@ -139,8 +139,10 @@ async def steady_load(pipeline: Pipeline) -> AsyncIterator[dict[int, float]]:
     """Posts ten events a second until the block ends. Yields the time of each answer by the event's number."""
     posted: dict[int, float] = {}
 
+    stopping = asyncio.Event()
+
     async def send() -> None:
-        while True:
+        while not stopping.is_set():
             number = len(posted)
             await post(pipeline, number)
             posted[number] = time.monotonic()
@@ -151,8 +153,8 @@ async def steady_load(pipeline: Pipeline) -> AsyncIterator[dict[int, float]]:
         yield posted
         assert not task.done(), task
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        stopping.set()  # not cancelled: an event whose answer was not awaited would be missing in `posted`
+        await task
 
 
 async def metric(pipeline: Pipeline, name: str, prefix: str) -> float:

@@ -47,7 +47,7 @@ BETWEEN_S = (0.2, 1.5)
 ANSWER_S = (0.0, 0.5)
 """How long the receiver takes for an answer, so that faults happen in the middle of calls."""
 
-FINISHED_WITHIN_S = 90
+FINISHED_WITHIN_S = by_form(180, 90)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 

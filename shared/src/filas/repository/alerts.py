@@ -207,7 +207,9 @@ def _rule(row: asyncpg.Record) -> StoredAlertRule:
 
 
 def _firing(row: asyncpg.Record) -> AlertFiring:
-    return AlertFiring(**{**dict(row), "detail": from_json(row["detail"])})
+    # By name: the table may have a column of the next version.
+    fields = {name: row[name] for name in AlertFiring.__struct_fields__}
+    return AlertFiring(**{**fields, "detail": from_json(row["detail"])})
 
 
 def _columns(firings: Sequence[AlertFiring]) -> list[list[object]]:
