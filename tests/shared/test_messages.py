@@ -7,6 +7,8 @@ import pytest
 from filas.messages.catalogue import LANGUAGES, Language, Message, messages, text
 
 FORMS = {"one", "other"}
+COMBINED = ("doctor.", "why.")
+"""The sections of the doctor, whose texts are parts of sentences."""
 
 
 def parameters(message: Message) -> dict[str, set[tuple[str, str]]]:
@@ -38,7 +40,7 @@ def test_a_message_has_the_same_forms_and_parameters_in_every_language(message_i
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("message_id", messages("en"))
+@pytest.mark.parametrize("message_id", [one for one in messages("en") if not one.startswith(COMBINED)])
 def test_a_message_is_a_sentence(language: Language, message_id: str) -> None:
     """It starts with a capital letter or a parameter, and ends with a full stop."""
     message = messages(language)[message_id]

@@ -1,6 +1,7 @@
 """Checks the channels: those that are paused, fail or do not exist, and the messages that were not delivered."""
 
 from filas.contract.channel_circuits import CircuitStatus
+from filas.doctor.sentences import NOTHING, cause_of, finding, sentence
 from filas.doctor.stores import Checked, DoctorStores
 from filas.errors import StoreUnavailable
 from filas.models.configuration import Channel
@@ -38,17 +39,19 @@ def _paused(
 ) -> Finding:
     behind = 0 if waiting is None else waiting.count
     is_busy = circuit.reason == "busy"
-    cause = "its provider asked for a pause" if is_busy else "its last messages failed"
-    count = "1 message waits" if behind == 1 else f"{behind} messages wait"
-    until = f" until {circuit.until:%H:%M:%S} UTC" if circuit.until is not None and circuit.state == "open" else ""
+    code = "channel-paused" if is_busy else "channel-failing"
+    until = NOTHING
+    if circuit.until is not None and circuit.state == "open":
+        until = sentence("doctor.until", time=f"{circuit.until:%H:%M:%S}")
     error = next((one.error for one in (waiting, failed) if one is not None and one.error is not None), None)
-    last = f"; the last error: {error.message[:200]}" if error is not None else ""
-    return Finding(
-        code="channel-paused" if is_busy else "channel-failing",
-        severity="warning" if is_busy else "critical",
-        subject=Subject(kind="channel", id=channel_id),
-        message=f"the channel {channel_id} is paused{until}, because {cause}; {count}{last}",
-        remedy="nothing: it continues by itself" if is_busy else "check the channel's address and credentials",
+    last = NOTHING if error is None else sentence("doctor.last-error", reason=error.message[:200])
+    messages = sentence("doctor.messages-wait", count=behind)
+    return finding(
+        code,
+        "warning" if is_busy else "critical",
+        Subject(kind="channel", id=channel_id),
+        sentence(f"doctor.{code}", channel=channel_id, until=until, messages=messages, last=last),
+        sentence(f"doctor.{code}-remedy"),
         evidence={
             "state": circuit.state,
             "until": None if circuit.until is None else circuit.until.isoformat(),
@@ -59,27 +62,25 @@ def _paused(
 
 
 def _unknown(waiting: WaitingMessages) -> Finding:
-    return Finding(
-        code="channel-unknown",
-        severity="critical",
-        subject=Subject(kind="channel", id=waiting.channel_id),
-        message=f"{waiting.count} messages wait for the channel {waiting.channel_id}, which does not exist",
-        remedy=f"store the channel {waiting.channel_id}, or cancel the messages",
+    return finding(
+        "channel-unknown",
+        "critical",
+        Subject(kind="channel", id=waiting.channel_id),
+        sentence("doctor.channel-unknown", number=waiting.count, channel=waiting.channel_id),
+        sentence("doctor.channel-unknown-remedy", channel=waiting.channel_id),
         evidence={"waiting": waiting.count},
         since=waiting.since,
     )
 
 
 def _undelivered(failed: FailedMessages) -> Finding:
-    error = failed.error
-    cause = "" if error is None else f": {error.kind}: {error.message[:200]}"
-    count = "1 message" if failed.count == 1 else f"{failed.count} messages"
-    return Finding(
-        code="messages-undelivered",
-        severity="warning",
-        subject=Subject(kind="channel", id=failed.channel_id),
-        message=f"{count} over {failed.channel_id} could not be delivered{cause}",
-        remedy="correct the cause; then send them again with `filas notifications retry ID`",
+    cause = cause_of(failed.error, 200)
+    return finding(
+        "messages-undelivered",
+        "warning",
+        Subject(kind="channel", id=failed.channel_id),
+        sentence("doctor.messages-undelivered", count=failed.count, channel=failed.channel_id, cause=cause),
+        sentence("doctor.messages-undelivered-remedy"),
         evidence={"count": failed.count, "last": failed.last.isoformat(), "example": str(failed.example)},
         since=failed.first,
     )

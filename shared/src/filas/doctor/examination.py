@@ -13,6 +13,7 @@ from filas.doctor.queue_checks import check_queue
 from filas.doctor.receiving_checks import check_refusals, check_schedules, check_webhooks
 from filas.doctor.redis_checks import check_redis
 from filas.doctor.search_checks import check_search
+from filas.doctor.sentences import finding, sentence
 from filas.doctor.stores import Checked, DoctorStores
 from filas.doctor.work_checks import check_dead_letters, check_failures, check_unqueued, check_waits
 from filas.errors import StoreUnavailable
@@ -74,23 +75,17 @@ async def _run(name: str, check: Check) -> Checked | StoreUnavailable:
     except StoreUnavailable as error:
         return error
     except TimeoutError:
-        message = f"the check of {name} took longer than {MAX_S:g} s"
+        message = sentence("doctor.check-too-slow", part=name, seconds=MAX_S)
         subject = _STORES.get(name, Subject(kind="process", id="ingest-admin"))
-        finding = Finding(
-            code="check-too-slow",
-            severity="warning",
-            subject=subject,
-            message=message,
-            remedy="a store is overloaded or frozen: see its own figures",
-        )
-        return Checked(f"no answer within {MAX_S:g} s", [finding])
+        found = finding("check-too-slow", "warning", subject, message, sentence("doctor.check-too-slow-remedy"))
+        return Checked(f"no answer within {MAX_S:g} s", [found])
 
 
 def _unavailable(error: StoreUnavailable) -> Finding:
-    return Finding(
-        code=f"{error.store}-unavailable",
-        severity="critical",
-        subject=_STORES.get(error.store, Subject(kind="process")),
-        message=f"{error.store} is unavailable: {error.reason}",
-        remedy=f"start {error.store}, or correct its address; the work continues by itself when it answers",
+    return finding(
+        f"{error.store}-unavailable",
+        "critical",
+        _STORES.get(error.store, Subject(kind="process")),
+        sentence("doctor.unavailable", store=error.store, reason=error.reason),
+        sentence("doctor.unavailable-remedy", store=error.store),
     )

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any, Final
 
+from filas.doctor.sentences import Sentence, finding, sentence
 from filas.doctor.stores import Checked, DoctorStores
 from filas.models.diagnosis_rows import ServerState
 from filas.models.findings import Finding, Severity, Subject
@@ -47,12 +48,12 @@ async def check_clocks(stores: DoctorStores) -> Checked:
     checked = Checked(f"differ by {apart:.1f} s at most")
     if apart > stores.settings.clock_difference_s:
         checked.findings.append(
-            Finding(
-                code="clocks-differ",
-                severity="warning",
-                subject=Subject(kind="process", id="ingest-admin"),
-                message=f"the clocks of Redis, of Postgres and of this machine differ by {apart:.1f} s",
-                remedy="synchronise the clocks of all machines, for example with chrony",
+            finding(
+                "clocks-differ",
+                "warning",
+                Subject(kind="process", id="ingest-admin"),
+                sentence("doctor.clocks-differ", apart=apart),
+                sentence("doctor.clocks-differ-remedy"),
                 evidence={f"{name}AheadS": round(ahead, 1) for name, ahead in clocks.items()},
             )
         )
@@ -69,12 +70,12 @@ async def check_versions(stores: DoctorStores) -> Checked:
     checked = Checked(f"{', '.join(sorted(versions)) or 'no process'} connected")
     if len(versions) > 1:
         checked.findings.append(
-            Finding(
-                code="versions-differ",
-                severity="info",
-                subject=Subject(kind="process"),
-                message=f"processes of the versions {', '.join(sorted(versions))} are running",
-                remedy="end the upgrade: start every process in the newest version",
+            finding(
+                "versions-differ",
+                "info",
+                Subject(kind="process"),
+                sentence("doctor.versions-differ", versions=", ".join(sorted(versions))),
+                sentence("doctor.versions-differ-remedy"),
                 evidence={version: sorted(processes) for version, processes in versions.items()},
             )
         )
@@ -85,23 +86,24 @@ async def _schema(stores: DoctorStores) -> list[Finding]:
     found, required = await stores.rows.schema_version(), required_version()
     if found >= required:
         return []
-    message = f"the database has migration {found:04d}, and this version needs {required:04d}"
+    message = sentence("doctor.migrations-missing", applied=found, required=required)
+    remedy = sentence("doctor.migrations-missing-remedy")
     evidence = {"applied": found, "required": required}
-    return [_finding("migrations-missing", "critical", message, "run `filas migrate`", evidence=evidence)]
+    return [_finding("migrations-missing", "critical", message, remedy, evidence=evidence)]
 
 
 def _capacity(stores: DoctorStores, server: ServerState) -> list[Finding]:
     found = []
     if server.connections > FULL_SHARE * server.max_connections:
-        message = f"{server.connections} of {server.max_connections} connections of Postgres are in use"
-        remedy = "lower DATABASE_POOL_SIZE, end idle programs, or raise max_connections"
+        message = sentence("doctor.postgres-connections", used=server.connections, limit=server.max_connections)
+        remedy = sentence("doctor.postgres-connections-remedy")
         evidence: dict[str, Any] = {"connections": server.connections, "limit": server.max_connections}
         found.append(_finding("postgres-connections", "warning", message, remedy, evidence=evidence))
     limit = stores.settings.database_bytes
     if limit and server.database_bytes > FULL_SHARE * limit:
         share = 100 * server.database_bytes / limit
-        message = f"the database fills {share:.0f} % of its volume"
-        remedy = "enlarge the volume, or shorten the retention (EVENTS_RETENTION_DAYS and the others)"
+        message = sentence("doctor.postgres-disk", share=share)
+        remedy = sentence("doctor.postgres-disk-remedy")
         evidence = {"databaseBytes": server.database_bytes, "volumeBytes": limit}
         severity: Severity = "critical" if share > NEARLY_FULL else "warning"
         found.append(_finding("postgres-disk", severity, message, remedy, evidence=evidence))
@@ -113,10 +115,10 @@ async def _transactions(stores: DoctorStores) -> list[Finding]:
     if not found:
         return []
     first = found[0]
-    name = first.application or "a program without a name"
-    message = f"{name} has a transaction open (process {first.pid}, {first.state}): it can hold locks and stops vacuum"
+    program = first.application or sentence("doctor.unnamed-program")
+    message = sentence("doctor.postgres-long-transaction", program=program, pid=first.pid, state=first.state)
     evidence = {"sessions": [{"pid": one.pid, "application": one.application, "state": one.state} for one in found]}
-    remedy = f"end it there, or with `select pg_terminate_backend({first.pid})`"
+    remedy = sentence("doctor.postgres-long-transaction-remedy", pid=first.pid)
     return [_finding("postgres-long-transaction", "warning", message, remedy, since=first.since, evidence=evidence)]
 
 
@@ -126,8 +128,8 @@ async def _bloat(stores: DoctorStores) -> list[Finding]:
         _finding(
             "postgres-bloat",
             "warning",
-            f"the table {one.table_name} has {one.dead} dead rows and {one.live} live ones: vacuum does not keep up",
-            "look for a long transaction, and give autovacuum more (autovacuum_vacuum_cost_limit)",
+            sentence("doctor.postgres-bloat", table=one.table_name, dead=one.dead, live=one.live),
+            sentence("doctor.postgres-bloat-remedy"),
             evidence={"table": one.table_name, "dead": one.dead, "live": one.live},
         )
         for one in found
@@ -145,8 +147,14 @@ async def _retention(stores: DoctorStores) -> list[Finding]:
             _finding(
                 "retention-behind",
                 "warning",
-                f"the oldest {name.replace('_', ' ')} is from {time_of:%Y-%m-%d}, and {variable} is {days}",
-                "check that `ingest work` is running, and its log for `retention`",
+                sentence(
+                    "doctor.retention-behind",
+                    row=sentence(f"doctor.row-{name}"),
+                    date=f"{time_of:%Y-%m-%d}",
+                    variable=variable,
+                    days=days,
+                ),
+                sentence("doctor.retention-behind-remedy"),
                 since=time_of + timedelta(days=days),
                 evidence={"oldest": time_of.isoformat(), "days": days},
             )
@@ -155,14 +163,12 @@ async def _retention(stores: DoctorStores) -> list[Finding]:
 
 
 def _finding(
-    code: str, severity: Severity, message: str, remedy: str, *, since: datetime | None = None, evidence: dict[str, Any]
+    code: str,
+    severity: Severity,
+    message: Sentence,
+    remedy: Sentence,
+    *,
+    since: datetime | None = None,
+    evidence: dict[str, Any],
 ) -> Finding:
-    return Finding(
-        code=code,
-        severity=severity,
-        subject=POSTGRES,
-        message=message,
-        remedy=remedy,
-        evidence=evidence,
-        since=since,
-    )
+    return finding(code, severity, POSTGRES, message, remedy, evidence=evidence, since=since)

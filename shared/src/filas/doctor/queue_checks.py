@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
+from filas.doctor.sentences import Sentence, finding, sentence
 from filas.doctor.stores import Checked, DoctorStores
 from filas.errors import StoreUnavailable
 from filas.models.findings import Finding, Severity, Subject
@@ -45,8 +46,8 @@ async def check_queue(stores: DoctorStores, policy: QueuePolicy) -> Checked:
                 policy,
                 "dead-letters-not-saved",
                 "critical",
-                f"{unsaved} dead letters of {policy.name} are only in Redis",
-                f"check that Postgres is available and that a {worker} is running",
+                sentence("doctor.dead-letters-not-saved", number=unsaved, queue=policy.name),
+                sentence("doctor.dead-letters-not-saved-remedy", worker=worker),
                 evidence={"deadLetters": unsaved},
             )
         )
@@ -62,31 +63,40 @@ async def _pause(stores: DoctorStores, policy: QueuePolicy) -> tuple[str | None,
     return ("paused" if is_paused else None), is_paused
 
 
-def _waiting(counts: QueueCounts) -> str:
-    waiting = "1 job waiting" if counts.waiting == 1 else f"{counts.waiting} jobs waiting"
-    return waiting + (f", the oldest for {counts.oldest_waiting_ms / 1000:.0f} s" if counts.waiting else "")
+def _waiting(counts: QueueCounts) -> Sentence:
+    waiting = sentence("doctor.jobs-waiting", count=counts.waiting)
+    if not counts.waiting:
+        return waiting
+    return sentence("doctor.waiting-since", jobs=waiting, age_s=counts.oldest_waiting_ms / 1000)
 
 
 def _paused(policy: QueuePolicy, counts: QueueCounts) -> Finding:
     severity: Severity = "warning" if counts.waiting else "info"
-    remedy = f"`filas queues resume {policy.short}`, or POST /api/queue/{policy.short}/resume"
+    remedy = sentence("doctor.queue-paused-remedy", short=policy.short)
     evidence = {"waiting": counts.waiting, "oldestWaitingMs": counts.oldest_waiting_ms}
-    message = f"the queue {policy.name} is paused; {_waiting(counts)}"
+    message = sentence("doctor.queue-paused", queue=policy.name, waiting=_waiting(counts))
     return _finding(policy, "queue-paused", severity, message, remedy, since=_oldest(counts), evidence=evidence)
 
 
 def _no_worker(policy: QueuePolicy, worker: str, counts: QueueCounts) -> Finding:
     severity: Severity = "critical" if counts.waiting else "warning"
     evidence = {"waiting": counts.waiting, "oldestWaitingMs": counts.oldest_waiting_ms}
-    message = f"no {worker} is running; {_waiting(counts)} in {policy.name}"
-    remedy = f"start a {worker}; if one is running, see its log and its /readyz"
+    message = sentence("doctor.queue-without-worker", worker=worker, waiting=_waiting(counts), queue=policy.name)
+    remedy = sentence("doctor.queue-without-worker-remedy", worker=worker)
     return _finding(policy, "queue-without-worker", severity, message, remedy, since=_oldest(counts), evidence=evidence)
 
 
 def _late(policy: QueuePolicy, worker: str, counts: QueueCounts, load: QueueLoad) -> Finding:
     share = 100 * load.running / max(load.slots, 1)
-    cause = "too few or too slow" if share >= 50 else "not busy: the jobs may be of one conversation"
-    message = f"{_waiting(counts)} in {policy.name}; {load.workers} {worker} are {share:.0f} % busy, {cause}"
+    message = sentence(
+        "doctor.queue-late",
+        waiting=_waiting(counts),
+        queue=policy.name,
+        workers=load.workers,
+        worker=worker,
+        share=share,
+        cause=sentence("doctor.too-few") if share >= 50 else sentence("doctor.not-busy"),
+    )
     evidence = {
         "waiting": counts.waiting,
         "oldestWaitingMs": counts.oldest_waiting_ms,
@@ -94,7 +104,7 @@ def _late(policy: QueuePolicy, worker: str, counts: QueueCounts, load: QueueLoad
         "running": load.running,
         "slots": load.slots,
     }
-    remedy = "see GET /api/scaling for the number of workers, and `filas why JOB` for the oldest job"
+    remedy = sentence("doctor.queue-late-remedy")
     return _finding(policy, "queue-late", "warning", message, remedy, since=_oldest(counts), evidence=evidence)
 
 
@@ -103,8 +113,8 @@ async def _leases(diagnosis: QueueDiagnosis, policy: QueuePolicy, older_than_s: 
     if not expired.jobs:
         return []
     since = datetime.now(UTC) - timedelta(seconds=expired.longest_s)
-    message = f"{expired.jobs} jobs of {policy.name} were claimed by workers that no longer run"
-    remedy = f"start a {WORKERS[policy.name]}: its first claim makes them available again"
+    message = sentence("doctor.jobs-without-lease", number=expired.jobs, queue=policy.name)
+    remedy = sentence("doctor.jobs-without-lease-remedy", worker=WORKERS[policy.name])
     evidence = {"jobs": expired.jobs, "examples": expired.examples}
     return [_finding(policy, "jobs-without-lease", "critical", message, remedy, since=since, evidence=evidence)]
 
@@ -113,8 +123,8 @@ async def _groups(diagnosis: QueueDiagnosis, policy: QueuePolicy) -> list[Findin
     groups = await diagnosis.headless_groups()
     if not groups:
         return []
-    message = f"in {len(groups)} conversations of {policy.name}, the job that others wait for is gone"
-    remedy = "`filas doctor --repair` makes the next job of each available"
+    message = sentence("doctor.groups-without-head", number=len(groups), queue=policy.name)
+    remedy = sentence("doctor.groups-without-head-remedy")
     evidence = {"groups": len(groups), "examples": groups[:5]}
     return [_finding(policy, "groups-without-head", "critical", message, remedy, repairable=True, evidence=evidence)]
 
@@ -123,8 +133,9 @@ async def _newer(stores: DoctorStores, policy: QueuePolicy) -> list[Finding]:
     found = await read_newer_version_waiting(stores.redis, policy)
     if found is None:
         return []
-    message = f"{found.jobs} jobs of {policy.name} wait for a worker of a newer version: {', '.join(found.examples)}"
-    remedy = f"start a {WORKERS[policy.name]} of the version that made them; they become dead letters after a day"
+    examples = ", ".join(found.examples)
+    message = sentence("doctor.jobs-of-newer-version", number=found.jobs, queue=policy.name, examples=examples)
+    remedy = sentence("doctor.jobs-of-newer-version-remedy", worker=WORKERS[policy.name])
     evidence = {"jobs": found.jobs, "examples": found.examples}
     since = datetime.now(UTC) - timedelta(seconds=found.longest_s)
     return [_finding(policy, "jobs-of-newer-version", "warning", message, remedy, since=since, evidence=evidence)]
@@ -138,20 +149,12 @@ def _finding(
     policy: QueuePolicy,
     code: str,
     severity: Severity,
-    message: str,
-    remedy: str,
+    message: Sentence,
+    remedy: Sentence,
     *,
     since: datetime | None = None,
     repairable: bool = False,
     evidence: dict[str, Any],
 ) -> Finding:
-    return Finding(
-        code=code,
-        severity=severity,
-        subject=Subject(kind="queue", id=policy.short),
-        message=message,
-        remedy=remedy,
-        evidence=evidence,
-        since=since,
-        repairable=repairable,
-    )
+    subject = Subject(kind="queue", id=policy.short)
+    return finding(code, severity, subject, message, remedy, evidence=evidence, since=since, repairable=repairable)

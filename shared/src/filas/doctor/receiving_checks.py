@@ -3,8 +3,9 @@ schedules."""
 
 from typing import Final
 
+from filas.doctor.sentences import finding, sentence
 from filas.doctor.stores import Checked, DoctorStores
-from filas.models.findings import Finding, Subject
+from filas.models.findings import Subject
 
 RECENT_S: Final = 600.0
 SPIKE: Final = 20
@@ -20,27 +21,26 @@ async def check_webhooks(stores: DoctorStores) -> Checked:
     """Webhooks whose flow does not exist, and events whose templates yield nothing. Raises StoreUnavailable."""
     checked = Checked("every webhook has a flow")
     for webhook in await stores.rows.unusable_webhooks():
-        problem = "does not exist" if webhook.no_flow else "has no published version"
+        problem = "webhook-flow-missing" if webhook.no_flow else "webhook-flow-unpublished"
         checked.findings.append(
-            Finding(
-                code="webhook-without-flow",
-                severity="critical",
-                subject=Subject(kind="webhook", id=webhook.id),
-                message=f"the events of the webhook {webhook.id} start nothing: the flow {webhook.flow_id} {problem}",
-                remedy=f"publish the flow {webhook.flow_id}, or name another one; then replay the events",
+            finding(
+                "webhook-without-flow",
+                "critical",
+                Subject(kind="webhook", id=webhook.id),
+                sentence(f"doctor.{problem}", webhook=webhook.id, flow=webhook.flow_id),
+                sentence("doctor.webhook-without-flow-remedy", flow=webhook.flow_id),
                 evidence={"flowId": webhook.flow_id},
             )
         )
     for one in await stores.rows.without_conversation(stores.settings.failures_within_s):
-        field = "contact" if one.reason == "no-contact" else "channel"
+        code = "events-without-contact" if one.reason == "no-contact" else "events-without-channel"
         checked.findings.append(
-            Finding(
-                code=f"events-without-{field}",
-                severity="warning",
-                subject=Subject(kind="webhook", id=one.webhook_id),
-                message=f"{one.count} events of the webhook {one.webhook_id} have no {field}: the template "
-                f"`conversation.{field}` yields nothing",
-                remedy=f"compare it with one of `filas events list --webhook {one.webhook_id} --reason {one.reason}`",
+            finding(
+                code,
+                "warning",
+                Subject(kind="webhook", id=one.webhook_id),
+                sentence(f"doctor.{code}", number=one.count, webhook=one.webhook_id),
+                sentence("doctor.events-without-remedy", webhook=one.webhook_id, reason=one.reason),
                 evidence={"count": one.count, "reason": one.reason},
                 since=one.since,
             )
@@ -57,15 +57,19 @@ async def check_refusals(stores: DoctorStores) -> Checked:
     earlier = (refused.day - refused.recent) / (_PARTS_OF_DAY - 1)
     if refused.recent >= SPIKE and refused.recent > SPIKE_FACTOR * earlier:
         target = refused.target or ""
-        place = f"the webhook {target}" if refused.is_webhook else f"the path {target}"
         checked.findings.append(
-            Finding(
-                code="refusals-spike",
-                severity="warning",
-                subject=Subject(kind="webhook", id=target if refused.is_webhook else ""),
-                message=f"{refused.recent} requests were refused in the last {RECENT_S / 60:.0f} minutes, most of them "
-                f"to {place} ({refused.reason})",
-                remedy="`filas refusals list` shows them with their headers and the beginning of their bodies",
+            finding(
+                "refusals-spike",
+                "warning",
+                Subject(kind="webhook", id=target if refused.is_webhook else ""),
+                sentence(
+                    "doctor.refusals-spike-webhook" if refused.is_webhook else "doctor.refusals-spike-path",
+                    number=refused.recent,
+                    minutes=RECENT_S / 60,
+                    target=target,
+                    reason=refused.reason,
+                ),
+                sentence("doctor.refusals-spike-remedy"),
                 evidence={"recent": refused.recent, "day": refused.day, "target": target, "reason": refused.reason},
             )
         )
@@ -78,12 +82,12 @@ async def check_schedules(stores: DoctorStores) -> Checked:
     return Checked(
         f"{len(failing)} failing" if failing else "no failing schedule",
         [
-            Finding(
-                code="schedule-failing",
-                severity="warning",
-                subject=Subject(kind="schedule", id=schedule_id),
-                message=f"the schedule {schedule_id} started nothing: {error.message[:300]}",
-                remedy="correct the schedule, or the flow that it names",
+            finding(
+                "schedule-failing",
+                "warning",
+                Subject(kind="schedule", id=schedule_id),
+                sentence("doctor.schedule-failing", schedule=schedule_id, reason=error.message[:300]),
+                sentence("doctor.schedule-failing-remedy"),
                 evidence={"kind": error.kind},
             )
             for schedule_id, error in failing

@@ -4,6 +4,7 @@ import re
 from time import perf_counter
 from typing import Any, Final
 
+from filas.doctor.sentences import Sentence, finding, sentence
 from filas.doctor.stores import Checked, DoctorStores
 from filas.models.findings import Finding, Severity, Subject
 
@@ -31,60 +32,31 @@ def _risks(info: dict[str, Any]) -> list[Finding]:
         info.get("used_memory", 0),
     )
     if policy != "noeviction" and limit:
-        found.append(
-            _finding(
-                "redis-evicts",
-                "critical",
-                f"Redis deletes jobs when its memory is full: maxmemory-policy is {policy}",
-                "set maxmemory-policy to noeviction",
-                policy=policy,
-                limitBytes=limit,
-            )
-        )
+        message = sentence("doctor.redis-evicts", policy=policy)
+        remedy = sentence("doctor.redis-evicts-remedy")
+        found.append(_finding("redis-evicts", "critical", message, remedy, policy=policy, limitBytes=limit))
     if limit and used > FULL_SHARE * limit:
-        found.append(
-            _finding(
-                "redis-memory",
-                "warning",
-                f"Redis uses {100 * used / limit:.0f} % of its memory limit",
-                "raise maxmemory, or find the queue that grows with `filas stats`",
-                usedBytes=used,
-                limitBytes=limit,
-            )
-        )
+        message = sentence("doctor.redis-memory", share=100 * used / limit)
+        remedy = sentence("doctor.redis-memory-remedy")
+        found.append(_finding("redis-memory", "warning", message, remedy, usedBytes=used, limitBytes=limit))
     if not info.get("aof_enabled", 1):
-        found.append(
-            _finding(
-                "redis-no-append-only-file",
-                "warning",
-                "Redis has no append-only file: a crash loses events that were accepted while Postgres was unavailable",
-                "set appendonly to yes",
-            )
-        )
-    if info.get("aof_last_write_status", "ok") != "ok":
-        found.append(
-            _finding(
-                "redis-append-only-file-fails",
-                "critical",
-                "Redis cannot write its append-only file",
-                "check the free space and the permissions of its directory",
-                status=info["aof_last_write_status"],
-            )
-        )
+        message = sentence("doctor.redis-no-append-only-file")
+        remedy = sentence("doctor.redis-no-append-only-file-remedy")
+        found.append(_finding("redis-no-append-only-file", "warning", message, remedy))
+    status = info.get("aof_last_write_status", "ok")
+    if status != "ok":
+        message = sentence("doctor.redis-append-only-file-fails")
+        remedy = sentence("doctor.redis-append-only-file-fails-remedy")
+        found.append(_finding("redis-append-only-file-fails", "critical", message, remedy, status=status))
     version = str(info.get("redis_version", ""))
     number = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
     if number and number < OLDEST_VERSION:
+        message = sentence("doctor.redis-version", version=version, oldest=".".join(map(str, OLDEST_VERSION)))
         found.append(
-            _finding(
-                "redis-version",
-                "warning",
-                f"Redis {version} is older than {'.'.join(map(str, OLDEST_VERSION))}, the oldest supported version",
-                "upgrade Redis",
-                version=version,
-            )
+            _finding("redis-version", "warning", message, sentence("doctor.redis-version-remedy"), version=version)
         )
     return found
 
 
-def _finding(code: str, severity: Severity, message: str, remedy: str, **evidence: Any) -> Finding:
-    return Finding(code=code, severity=severity, subject=REDIS, message=message, remedy=remedy, evidence=evidence)
+def _finding(code: str, severity: Severity, message: Sentence, remedy: Sentence, **evidence: Any) -> Finding:
+    return finding(code, severity, REDIS, message, remedy, evidence=evidence)

@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from filas.doctor.sentences import finding, sentence
 from filas.doctor.stores import Checked, DoctorStores
-from filas.models.findings import Finding, Subject
+from filas.models.findings import Subject
 from filas.repository.search.index_state import MAX_COUNTED, read_search_state
 
 POSTGRES: Final = Subject(kind="postgres")
@@ -14,16 +15,15 @@ async def check_search(stores: DoctorStores) -> Checked:
     state = await read_search_state(stores.database)
     checked = Checked(f"{state.events} events in {state.segments} segments, {state.behind_s:.0f} s behind")
     if state.behind_s > stores.settings.search_behind_s:
-        count = f"more than {MAX_COUNTED}" if state.behind_events >= MAX_COUNTED else str(state.behind_events)
+        is_more = state.behind_events >= MAX_COUNTED
+        number = sentence("doctor.more-than", number=MAX_COUNTED) if is_more else state.behind_events
         checked.findings.append(
-            Finding(
-                code="search-index-behind",
-                severity="warning",
-                subject=POSTGRES,
-                message=f"{count} events of the last {state.behind_s:.0f} s are not in the index of words:"
-                " searches for them are slow",
-                remedy="wait if the index was just created or an outage has ended; otherwise look in the log of"
-                " `ingest admin` for `search-index`",
+            finding(
+                "search-index-behind",
+                "warning",
+                POSTGRES,
+                sentence("doctor.search-index-behind", number=number, age_s=state.behind_s),
+                sentence("doctor.search-index-behind-remedy"),
                 evidence={
                     "behindS": round(state.behind_s),
                     "behindEvents": state.behind_events,

@@ -10,6 +10,17 @@ from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.doctor import why_job
 from filas.doctor.channel_checks import check_channels
 from filas.doctor.replay_advice import is_of_webhook
+from filas.doctor.sentences import (
+    NOTHING,
+    Sentence,
+    cause_of,
+    diagnosis,
+    plain,
+    remedy_of,
+    sentence,
+    sentence_of,
+    sentences_of,
+)
 from filas.doctor.stores import DoctorStores
 from filas.models.executions import FAILED_EXECUTION_STATUSES, ExecutionStatus, ExecutionWithSteps
 from filas.models.findings import Diagnosis, Subject
@@ -40,8 +51,8 @@ async def why_execution(stores: DoctorStores, execution_id: UUID) -> Diagnosis |
         return None
     subject = Subject(kind="execution", id=str(execution_id))
     if found.resumed_id is not None:
-        sentence = f"its message answered the question of execution {found.resumed_id}, and it ran nothing itself"
-        return Diagnosis(subject=subject, status=found.status, cause="resumed-another", sentence=sentence)
+        said = sentence("why.resumed-another", execution=found.resumed_id)
+        return diagnosis(subject, found.status, "resumed-another", said)
     if found.ended_at is not None:
         return _ended(subject, found)
     return await _unfinished_execution(stores, subject, found)
@@ -52,42 +63,37 @@ def _ended(subject: Subject, found: ExecutionWithSteps) -> Diagnosis:
     if found.status in FAILED_EXECUTION_STATUSES:
         if found.event_id is not None and is_of_webhook(found.error):
             again = f"filas events replay {found.event_id}"
-            return _failed(subject, found.status, found.error, found.ended_at, again, cause="the webhook")
+            return _failed(subject, found.status, found.error, found.ended_at, again, of_webhook=True)
         return _failed(subject, found.status, found.error, found.ended_at, f"filas executions replay {found.id}")
     if found.undelivered:
         return _undelivered(subject, found)
-    sentence = f"it ended at {_time(found.ended_at)}: {found.status}"
-    return Diagnosis(subject=subject, status=found.status, cause="finished", sentence=sentence, since=found.ended_at)
+    said = sentence("why.ended", time=_time(found.ended_at), status=found.status)
+    return diagnosis(subject, found.status, "finished", said, since=found.ended_at)
 
 
 def _undelivered(subject: Subject, found: ExecutionWithSteps) -> Diagnosis:
     """The answer for an execution that ended, although messages of it were not delivered."""
     failed = next((one for one in found.messages if one.status == "failed"), None)
-    count = "1 message was" if found.undelivered == 1 else f"{found.undelivered} messages were"
-    error = None if failed is None else failed.error
-    reason = "" if error is None else f": {error.kind}: {error.message}"
-    again = "" if failed is None else f", then POST /api/notifications/{failed.id}/retry"
-    return Diagnosis(
-        subject=subject,
+    said = sentence(
+        "why.undelivered",
+        time=_time(found.ended_at),
         status=found.status,
-        cause="undelivered",
-        sentence=f"it ended at {_time(found.ended_at)}: {found.status}, but {count} not delivered{reason}",
-        evidence={"undelivered": found.undelivered, "channel": None if failed is None else failed.channel_id},
-        remedy=f"correct the cause{again}",
-        since=found.ended_at,
+        count=found.undelivered,
+        cause=cause_of(None if failed is None else failed.error),
     )
+    remedy = sentence("why.correct-the-cause") if failed is None else sentence("why.undelivered-remedy", id=failed.id)
+    evidence = {"undelivered": found.undelivered, "channel": None if failed is None else failed.channel_id}
+    return diagnosis(subject, found.status, "undelivered", said, evidence=evidence, remedy=remedy, since=found.ended_at)
 
 
 async def _unfinished_execution(stores: DoctorStores, subject: Subject, found: ExecutionWithSteps) -> Diagnosis:
     if await FlowRepository(stores.database).get(found.flow_id, found.version) is None:
-        sentence = f"it cannot continue: version {found.version} of the flow {found.flow_id} no longer exists"
-        remedy = f"cancel it: `filas executions cancel {found.id}`"
-        return Diagnosis(
-            subject=subject, status=found.status, cause="flow-gone", sentence=sentence, stuck=True, remedy=remedy
-        )
+        said = sentence("why.flow-gone", version=found.version, flow=found.flow_id)
+        remedy = sentence("why.cancel-it", id=found.id)
+        return diagnosis(subject, found.status, "flow-gone", said, stuck=True, remedy=remedy)
     due = await stores.rows.due_execution(found.id)
     if due is None:
-        return Diagnosis(subject=subject, status=found.status, cause="finished", sentence="it has just ended")
+        return diagnosis(subject, found.status, "finished", sentence("why.just-ended"))
     channel = due.channel if found.status == "waiting-input" else None
     if channel is not None and await ChannelRepository(stores.database).get(channel) is None:
         return _without_channel(subject, found, channel)
@@ -98,13 +104,13 @@ async def _unfinished_execution(stores: DoctorStores, subject: Subject, found: E
 
 
 def _without_channel(subject: Subject, found: ExecutionWithSteps, channel: str) -> Diagnosis:
-    return Diagnosis(
-        subject=subject,
-        status=found.status,
-        cause="channel-unknown",
-        sentence=f"it waits for a reply that cannot come: the channel {channel} does not exist",
+    return diagnosis(
+        subject,
+        found.status,
+        "channel-unknown",
+        sentence("why.reply-cannot-come", channel=channel),
         stuck=True,
-        remedy=f"store the channel {channel} again, or cancel it: `filas executions cancel {found.id}`",
+        remedy=sentence("why.store-channel-or-cancel", channel=channel, id=found.id),
         evidence={"channel": channel},
     )
 
@@ -112,7 +118,7 @@ def _without_channel(subject: Subject, found: ExecutionWithSteps, channel: str) 
 def _wait(subject: Subject, found: ExecutionWithSteps) -> Diagnosis | None:
     """The answer for an execution that waits, unless its wait is over."""
     step = next((one for one in reversed(found.steps) if one.status in ("waiting", "retrying")), None)
-    place = f" at the node {step.node_id}" if step is not None else ""
+    place = NOTHING if step is None else sentence("why.at-node", node=step.node_id)
     since = step.started_at if step is not None else found.started_at
     until = found.wake_at
     is_over = until is not None and until <= datetime.now(UTC)
@@ -120,42 +126,31 @@ def _wait(subject: Subject, found: ExecutionWithSteps) -> Diagnosis | None:
     if is_over:
         if found.status not in ("waiting-timer", "waiting-input", "waiting-callback", "retrying"):
             return None
-        sentence = f"its wait{place} was over at {_time(until)}, and no flow-runner has continued it"
-        return Diagnosis(
-            subject=subject,
-            status=found.status,
-            cause="timer-overdue",
-            sentence=sentence,
+        return diagnosis(
+            subject,
+            found.status,
+            "timer-overdue",
+            sentence("why.timer-overdue", place=place, time=_time(until)),
             stuck=True,
-            remedy="start a flow-runner, or see its log",
+            remedy=sentence("why.timer-overdue-remedy"),
             evidence=evidence,
             since=until,
         )
-    ends = f", until {_time(until)} at the latest" if until is not None else ""
-    sentences = {
-        "waiting-input": ("waits-for-reply", f"it waits{place} for a reply since {_time(since)}{ends}"),
-        "waiting-timer": ("waits-for-time", f"it waits{place} until {_time(until)}"),
-        "waiting-callback": ("waits-for-call", f"it waits{place} since {_time(since)} for a call of its address{ends}"),
-        "retrying": (
-            "retries",
-            f"the node{place.removeprefix(' at the node')} failed and is tried again at {_time(until)}",
-        ),
-    }
-    if found.status not in sentences:
+    ends = NOTHING if until is None else sentence("why.until-latest", time=_time(until))
+    if found.status == "waiting-input":
+        cause, said = "waits-for-reply", sentence("why.waits-for-reply", place=place, since=_time(since), ends=ends)
+    elif found.status == "waiting-timer":
+        cause, said = "waits-for-time", sentence("why.waits-for-time", place=place, time=_time(until))
+    elif found.status == "waiting-callback":
+        cause, said = "waits-for-call", sentence("why.waits-for-call", place=place, since=_time(since), ends=ends)
+    elif found.status == "retrying":
+        node = "" if step is None else f" {step.node_id}"
+        reason = cause_of(None if step is None else step.error, 200)
+        cause, said = "retries", sentence("why.retries", node=node, time=_time(until), cause=reason)
+    else:
         return None
-    cause, sentence = sentences[found.status]
-    if found.status == "retrying" and step is not None and step.error is not None:
-        sentence += f": {step.error.kind}: {step.error.message[:200]}"
-    remedy = "nothing: it continues by itself" if found.status in ("waiting-timer", "retrying") else None
-    return Diagnosis(
-        subject=subject,
-        status=found.status,
-        cause=cause,
-        sentence=sentence,
-        remedy=remedy,
-        evidence=evidence,
-        since=since,
-    )
+    remedy = sentence("why.continues-by-itself") if found.status in ("waiting-timer", "retrying") else None
+    return diagnosis(subject, found.status, cause, said, remedy=remedy, evidence=evidence, since=since)
 
 
 async def why_event(stores: DoctorStores, event_id: UUID) -> Diagnosis | None:
@@ -167,29 +162,25 @@ async def why_event(stores: DoctorStores, event_id: UUID) -> Diagnosis | None:
     if event.status == "failed":
         return _failed(subject, event.status, event.error, event.processed_at, f"filas events replay {event_id}")
     if event.status == "ignored":
-        sentence = f"it started nothing: {event.reason or 'its body has nothing that starts a flow'}"
-        remedy = "docs/reference/webhooks.md, section Ignored events, lists the reasons"
-        evidence = {"reason": event.reason}
-        return Diagnosis(
-            subject=subject, status=event.status, cause="ignored", sentence=sentence, remedy=remedy, evidence=evidence
-        )
+        said = sentence("why.ignored", reason=event.reason or sentence("why.ignored-body"))
+        remedy = sentence("why.ignored-remedy")
+        return diagnosis(subject, event.status, "ignored", said, remedy=remedy, evidence={"reason": event.reason})
     if event.status == "processed":
         page = await ExecutionSearch(stores.reading).search(ExecutionFilter(event_id=event_id), limit=1)
         if page.items:
             answer = await why_execution(stores, page.items[0].id)
             if answer is not None:
-                sentence = f"it started or resumed execution {answer.subject.id}; {answer.sentence}"
-                return Diagnosis(
-                    subject=subject,
-                    status=event.status,
-                    cause=answer.cause,
-                    sentence=sentence,
+                return diagnosis(
+                    subject,
+                    event.status,
+                    answer.cause,
+                    sentence("why.of-execution", execution=answer.subject.id, sentence=sentence_of(answer)),
                     stuck=answer.stuck,
                     evidence={"execution": answer.subject.id, **answer.evidence},
-                    remedy=answer.remedy,
+                    remedy=remedy_of(answer),
                     since=answer.since,
                 )
-        return Diagnosis(subject=subject, status=event.status, cause="finished", sentence="it was processed")
+        return diagnosis(subject, event.status, "finished", sentence("why.processed"))
     key = f"{event_id}:replay-{event.replay}" if event.replay else str(event_id)
     return await why_job.of_row(stores, WEBHOOKS, WEBHOOKS.job_id(key), subject, event.status)
 
@@ -203,19 +194,23 @@ async def why_notification(stores: DoctorStores, notification_id: UUID) -> Diagn
     if found.status == "failed":
         return _failed(subject, found.status, found.error, found.updated_at, None)
     if found.status not in ("queued", "sending", "retrying"):
-        sentence = f"it is {found.status} since {_time(found.updated_at)}"
-        return Diagnosis(subject=subject, status=found.status, cause="finished", sentence=sentence)
+        said = sentence("why.message-since", status=found.status, time=_time(found.updated_at))
+        return diagnosis(subject, found.status, "finished", said)
     channel = await why_channel(stores, found.channel_id)
     if channel is None or channel.stuck:
-        gone = f"the channel {found.channel_id} does not exist"
-        return Diagnosis(
-            subject=subject,
-            status=found.status,
-            cause="channel-unknown" if channel is None else channel.cause,
-            sentence=f"it is not sent: {gone if channel is None else channel.sentence}",
+        if channel is None:
+            cause, remedy = "channel-unknown", sentence("why.store-channel", channel=found.channel_id)
+            said = sentence("why.not-sent", sentence=sentence("why.no-channel", channel=found.channel_id))
+            evidence = {"channel": found.channel_id}
+            return diagnosis(subject, found.status, cause, said, stuck=True, evidence=evidence, remedy=remedy)
+        return diagnosis(
+            subject,
+            found.status,
+            channel.cause,
+            sentence("why.not-sent", sentence=sentence_of(channel)),
             stuck=True,
-            evidence={"channel": found.channel_id} if channel is None else channel.evidence,
-            remedy=f"store the channel {found.channel_id}" if channel is None else channel.remedy,
+            evidence=channel.evidence,
+            remedy=remedy_of(channel),
         )
     job_id = notification_job(found.id, found.channel_id, found.recipient, None).job_id
     return await why_job.of_row(stores, NOTIFICATIONS, job_id, subject, found.status)
@@ -229,17 +224,18 @@ async def why_channel(stores: DoctorStores, channel_id: str) -> Diagnosis | None
     circuit = await ChannelCircuits(stores.redis).status(channel_id)
     for finding in (await check_channels(stores)).findings:
         if finding.subject.id == channel_id:
-            return Diagnosis(
-                subject=subject,
-                status=circuit.state,
-                cause=finding.code,
-                sentence=finding.message,
+            said, remedy = sentences_of(finding)
+            return diagnosis(
+                subject,
+                circuit.state,
+                finding.code,
+                said,
                 stuck=finding.code in ("channel-paused", "channel-failing"),
                 evidence=finding.evidence,
-                remedy=finding.remedy,
+                remedy=remedy,
                 since=finding.since,
             )
-    return Diagnosis(subject=subject, status=circuit.state, cause="healthy", sentence="messages are sent over it")
+    return diagnosis(subject, circuit.state, "healthy", sentence("why.channel-healthy"))
 
 
 async def why_conversation(stores: DoctorStores, conversation_id: UUID) -> Diagnosis | None:
@@ -253,21 +249,20 @@ async def why_conversation(stores: DoctorStores, conversation_id: UUID) -> Diagn
         latest = await search.search(ExecutionFilter(conversation_id=conversation_id), limit=1)
         if not latest.items:
             return None
-        sentence = f"nothing waits in it; its last execution is {latest.items[0].id}: {latest.items[0].status}"
-        return Diagnosis(subject=subject, status="idle", cause="finished", sentence=sentence)
+        said = sentence("why.idle", execution=latest.items[0].id, status=latest.items[0].status)
+        return diagnosis(subject, "idle", "finished", said)
     oldest = page.items[-1]
     answer = await why_execution(stores, oldest.id)
     if answer is None:
         return None
-    count = "1 execution has" if len(page.items) == 1 else f"{len(page.items)} executions have"
-    return Diagnosis(
-        subject=subject,
-        status=answer.status,
-        cause=answer.cause,
-        sentence=f"{count} not ended; the oldest is {oldest.id}: {answer.sentence}",
+    return diagnosis(
+        subject,
+        answer.status,
+        answer.cause,
+        sentence("why.of-conversation", count=len(page.items), execution=oldest.id, sentence=sentence_of(answer)),
         stuck=answer.stuck,
         evidence={"executions": len(page.items), "oldest": str(oldest.id), **answer.evidence},
-        remedy=answer.remedy,
+        remedy=remedy_of(answer),
         since=answer.since,
     )
 
@@ -310,22 +305,22 @@ def _failed(
     since: datetime | None,
     command: str | None,
     *,
-    cause: str = "the cause",
+    of_webhook: bool = False,
 ) -> Diagnosis:
-    place = f" at the node {error.node_id}" if error is not None and error.node_id else ""
-    reason = f": {error.kind}: {error.message}" if error is not None else ""
-    verb = "timed out" if status == "timed-out" else "failed"
-    remedy = f"correct {cause}" + (f", then `{command}`" if command else ", then send it again")
-    return Diagnosis(
-        subject=subject,
-        status=status,
-        cause="failed",
-        sentence=f"it {verb}{place}{reason}",
-        evidence={} if error is None else {"kind": error.kind, "node": error.node_id},
-        remedy=remedy,
-        since=since,
-    )
+    place = NOTHING
+    if error is not None and error.node_id:
+        place = sentence("why.at-node", node=error.node_id)
+    verb = "why.timed-out" if status == "timed-out" else "why.failed"
+    if command is None:
+        remedy = sentence("why.correct-and-send")
+    else:
+        remedy = sentence("why.correct-webhook-and-run" if of_webhook else "why.correct-and-run", command=command)
+    evidence = {} if error is None else {"kind": error.kind, "node": error.node_id}
+    said = sentence(verb, place=place, cause=cause_of(error))
+    return diagnosis(subject, status, "failed", said, evidence=evidence, remedy=remedy, since=since)
 
 
-def _time(moment: datetime | None) -> str:
-    return "an unknown time" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+def _time(moment: datetime | None) -> Sentence:
+    if moment is None:
+        return sentence("why.unknown-time")
+    return plain(f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")

@@ -6,6 +6,7 @@ from typing import Final
 
 from filas.contract.policies import QueuePolicy
 from filas.doctor.queue_checks import WORKERS
+from filas.doctor.sentences import NOTHING, Sentence, diagnosis, plain, sentence
 from filas.doctor.stores import DoctorStores
 from filas.models.findings import Diagnosis, Subject
 from filas.queue.operations.queue_diagnosis import QueueDiagnosis
@@ -23,19 +24,16 @@ async def of_row(stores: DoctorStores, policy: QueuePolicy, job_id: str, subject
         job = await stores.stats.job(policy, key)
         if job is not None and job.state not in ("completed", "failed"):
             return await of_job(stores, policy, job, subject, status)
-    sentence = f"its job is not in {policy.name}; the relay of {WORKERS[policy.name]} enqueues it within half a minute"
+    worker = WORKERS[policy.name]
     load = await read_load(stores.redis, policy)
-    if not load.workers:
-        sentence = f"its job is not in {policy.name}, and no {WORKERS[policy.name]} is running"
-    return Diagnosis(
-        subject=subject,
-        status=status,
-        cause="not-on-queue",
-        sentence=sentence,
-        stuck=not load.workers,
-        remedy=f"start a {WORKERS[policy.name]}" if not load.workers else "`filas doctor --repair` enqueues it now",
-        evidence={"job": job_id, "queue": policy.short},
-    )
+    if load.workers:
+        said = sentence("why.relay-enqueues", queue=policy.name, worker=worker)
+        remedy = sentence("why.relay-enqueues-remedy")
+    else:
+        said = sentence("why.no-relay", queue=policy.name, worker=worker)
+        remedy = sentence("why.start-worker", worker=worker)
+    evidence = {"job": job_id, "queue": policy.short}
+    return diagnosis(subject, status, "not-on-queue", said, stuck=not load.workers, remedy=remedy, evidence=evidence)
 
 
 async def of_job(stores: DoctorStores, policy: QueuePolicy, job: JobInfo, subject: Subject, status: str) -> Diagnosis:
@@ -44,11 +42,11 @@ async def of_job(stores: DoctorStores, policy: QueuePolicy, job: JobInfo, subjec
     if answer is None:
         load = await read_load(stores.redis, policy)
         answer = await _blocked(stores, policy, load) or await _behind(stores, policy, job) or _next(policy, job, load)
-    return Diagnosis(
-        subject=subject,
-        status=status,
-        cause=answer.cause,
-        sentence=answer.sentence,
+    return diagnosis(
+        subject,
+        status,
+        answer.cause,
+        answer.said,
         stuck=answer.stuck,
         remedy=answer.remedy,
         evidence={"job": job.id, "queue": policy.short, "attempts": job.attempts_made, **answer.evidence},
@@ -58,30 +56,32 @@ async def of_job(stores: DoctorStores, policy: QueuePolicy, job: JobInfo, subjec
 @dataclass(frozen=True, slots=True)
 class _Answer:
     cause: str
-    sentence: str
+    said: Sentence
     stuck: bool = False
-    remedy: str | None = None
+    remedy: Sentence | None = None
     evidence: dict[str, object] = field(default_factory=dict)
 
 
 def _at_rest(policy: QueuePolicy, job: JobInfo) -> _Answer | None:
     """The answer for a job that runs or has ended."""
     if job.state in ("completed", "failed"):
-        return _Answer("finished", f"the job has ended: {job.state}")
+        return _Answer("finished", sentence("why.job-ended", state=job.state))
     if job.state == "active":
         began = _clock(job.processed_on)
-        return _Answer("running", f"a {WORKERS[policy.name]} works on it since {began} (attempt {job.attempts_made})")
+        worker = WORKERS[policy.name]
+        return _Answer("running", sentence("why.job-running", worker=worker, time=began, attempt=job.attempts_made))
     return None
 
 
 async def _blocked(stores: DoctorStores, policy: QueuePolicy, load: QueueLoad) -> _Answer | None:
     """The answer if no job of the queue runs."""
     if policy.name in await PauseRepository(stores.reading).all():
-        remedy = f"`filas queues resume {policy.short}`"
-        return _Answer("queue-paused", f"the queue {policy.name} is paused", stuck=True, remedy=remedy)
+        remedy = sentence("why.queue-paused-remedy", short=policy.short)
+        return _Answer("queue-paused", sentence("why.queue-paused", queue=policy.name), stuck=True, remedy=remedy)
     worker = WORKERS[policy.name]
     if not load.workers:
-        return _Answer("no-worker", f"no {worker} is running", stuck=True, remedy=f"start a {worker}")
+        remedy = sentence("why.start-worker", worker=worker)
+        return _Answer("no-worker", sentence("why.no-worker", worker=worker), stuck=True, remedy=remedy)
     return None
 
 
@@ -93,37 +93,38 @@ async def _behind(stores: DoctorStores, policy: QueuePolicy, job: JobInfo) -> _A
     if position.head is None or position.head == job.id:
         return None
     head = await stores.stats.job(policy, position.head)
-    count = "1 job" if position.ahead == 1 else f"{position.ahead} jobs"
-    count += " of its conversation " + ("comes" if position.ahead == 1 else "come")
     evidence: dict[str, object] = {"ahead": position.ahead, "head": position.head}
     if head is None:
-        remedy = "`filas doctor --repair` makes the next one available"
-        return _Answer("group-without-head", f"{count} first, and the first is gone", True, remedy, evidence)
-    return _Answer("behind-others", f"{count} first; the first {_state(head)}", evidence=evidence)
+        said = sentence("why.head-gone", count=position.ahead)
+        return _Answer("group-without-head", said, True, sentence("why.head-gone-remedy"), evidence)
+    said = sentence("why.behind-others", count=position.ahead, state=_state(head))
+    return _Answer("behind-others", said, evidence=evidence)
 
 
 def _next(policy: QueuePolicy, job: JobInfo, load: QueueLoad) -> _Answer:
     """The answer for a job that runs as soon as it is due and a worker is free."""
     if job.state == "delayed":
-        reason = f" after {job.error}" if job.error else ""
-        verb = "is tried again" if job.attempts_made else "is due"
-        return _Answer("delayed", f"it {verb} at {_clock(job.due_on)}{reason}", remedy="nothing: it runs by itself")
+        cause = sentence("why.after-error", reason=job.error) if job.error else NOTHING
+        verb = "why.tried-again" if job.attempts_made else "why.due-at"
+        said = sentence(verb, time=_clock(job.due_on), cause=cause)
+        return _Answer("delayed", said, remedy=sentence("why.runs-by-itself"))
     share = 100 * load.running / max(load.slots, 1)
     worker = WORKERS[policy.name]
-    running = "1 is running" if load.workers == 1 else f"{load.workers} are running"
-    return _Answer("waiting", f"it waits for a free {worker}; {running}, {share:.0f} % busy")
+    return _Answer("waiting", sentence("why.waits-for-worker", worker=worker, count=load.workers, share=share))
 
 
-def _state(head: JobInfo) -> str:
+def _state(head: JobInfo) -> Sentence:
     if head.state == "active":
-        return f"is running since {_clock(head.processed_on)}"
+        return sentence("why.head-running", time=_clock(head.processed_on))
     if head.state == "delayed" and head.attempts_made:
-        reason = f" ({head.error})" if head.error else ""
-        return f"is retrying{reason}, at {_clock(head.due_on)}"
-    return f"is due at {_clock(head.due_on)}" if head.state == "delayed" else "waits for a worker"
+        cause = sentence("why.in-brackets", reason=head.error) if head.error else NOTHING
+        return sentence("why.head-retrying", cause=cause, time=_clock(head.due_on))
+    if head.state == "delayed":
+        return sentence("why.head-delayed", time=_clock(head.due_on))
+    return sentence("why.head-waiting")
 
 
-def _clock(milliseconds: int | None) -> str:
+def _clock(milliseconds: int | None) -> Sentence:
     if milliseconds is None:
-        return "an unknown time"
-    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return sentence("why.unknown-time")
+    return plain(f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC")

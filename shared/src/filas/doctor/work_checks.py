@@ -1,11 +1,12 @@
 """Checks the work: executions that fail or wait for nothing, dead letters, and rows that are on no queue."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from filas.contract.job_factories import flow_job, notification_job
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
 from filas.doctor.replay_advice import is_of_webhook
+from filas.doctor.sentences import cause_of, finding, sentence
 from filas.doctor.stores import Checked, DoctorStores
 from filas.models.failure_groups import FailureGroup
 from filas.models.findings import Finding, Severity, Subject
@@ -33,20 +34,23 @@ async def check_failures(stores: DoctorStores) -> Checked:
 
 def _failing(group: FailureGroup) -> Finding:
     error = group.error
-    where = f" at {error.node_id}" if error is not None and error.node_id else ""
-    cause = "" if error is None else f": {error.kind}{where}: {error.message[:200]}"
-    count = "1 execution" if group.count == 1 else f"{group.count} executions"
+    if error is not None and error.node_id:
+        cause = sentence("doctor.error-at", kind=error.kind, node=error.node_id, reason=error.message[:200])
+    else:
+        cause = cause_of(error, 200)
     severity: Severity = "critical" if group.count >= 10 * MANY_FAILURES else "warning"
     if is_of_webhook(error):
-        again = "the webhook, then replay its events: `filas events replay-all --status processed --webhook ID`"
+        remedy = sentence("doctor.flow-failing-webhook-remedy", example=group.example)
     else:
-        again = f"the cause, then `filas executions replay-all --error {group.fingerprint or '…'}`"
-    return Finding(
-        code="flow-failing",
-        severity=severity,
-        subject=Subject(kind="flow", id=group.where),
-        message=f"{count} of {group.where} failed{cause}",
-        remedy=f"see `filas executions show {group.example}`; correct {again}",
+        fingerprint = group.fingerprint or "…"
+        remedy = sentence("doctor.flow-failing-remedy", example=group.example, fingerprint=fingerprint)
+    executions = sentence("doctor.executions", count=group.count)
+    return finding(
+        "flow-failing",
+        severity,
+        Subject(kind="flow", id=group.where),
+        sentence("doctor.flow-failing", executions=executions, flow=group.where, cause=cause),
+        remedy,
         evidence={
             "count": group.count,
             "fingerprint": group.fingerprint,
@@ -65,15 +69,13 @@ async def check_dead_letters(stores: DoctorStores) -> Checked:
     count, since = await stores.rows.open_dead_letters(within_s)
     checked = Checked(f"{count} in the last {within_s / 3600:.0f} hours that have not been replayed")
     if count:
-        letters = "1 dead letter" if count == 1 else f"{count} dead letters"
-        verb = "has" if count == 1 else "have"
         checked.findings.append(
-            Finding(
-                code="dead-letters",
-                severity="warning",
-                subject=Subject(kind="queue"),
-                message=f"{letters} of the last {within_s / 3600:.0f} hours {verb} not been replayed",
-                remedy="`filas dead-letters groups` shows their causes; `filas dead-letters replay-all` replays them",
+            finding(
+                "dead-letters",
+                "warning",
+                Subject(kind="queue"),
+                sentence("doctor.dead-letters", count=count, hours=within_s / 3600),
+                sentence("doctor.dead-letters-remedy"),
                 evidence={"count": count},
                 since=since,
             )
@@ -87,26 +89,26 @@ async def check_waits(stores: DoctorStores) -> Checked:
     overdue = await stores.rows.overdue_timers(stores.settings.overdue_s)
     if overdue.count:
         checked.findings.append(
-            Finding(
-                code="timers-overdue",
-                severity="critical",
-                subject=Subject(kind="execution", id=str(overdue.ids[0])),
-                message=f"{overdue.count} executions should have continued already",
-                remedy="start a flow-runner, which continues them; if one is running, see its log for `timers`",
+            finding(
+                "timers-overdue",
+                "critical",
+                Subject(kind="execution", id=str(overdue.ids[0])),
+                sentence("doctor.timers-overdue", number=overdue.count),
+                sentence("doctor.timers-overdue-remedy"),
                 evidence={"count": overdue.count, "examples": [str(one) for one in overdue.ids[:5]]},
                 since=overdue.since,
             )
         )
     for one in await stores.rows.orphans():
-        gone = f"version {one.version} of {one.flow_id}" if one.no_flow else f"the channel {one.channel}"
-        remedy = "cancel them" if one.no_flow else f"store the channel {one.channel} again, or cancel them"
+        code = "executions-without-flow" if one.no_flow else "executions-without-channel"
+        gone: dict[str, Any] = {"version": one.version} if one.no_flow else {"channel": one.channel}
         checked.findings.append(
-            Finding(
-                code="executions-without-flow" if one.no_flow else "executions-without-channel",
-                severity="warning",
-                subject=Subject(kind="flow", id=one.flow_id),
-                message=f"{one.count} executions of {one.flow_id} cannot continue: {gone} no longer exists",
-                remedy=f"{remedy}, such as `filas executions cancel {one.example}`",
+            finding(
+                code,
+                "warning",
+                Subject(kind="flow", id=one.flow_id),
+                sentence(f"doctor.{code}", number=one.count, flow=one.flow_id, **gone),
+                sentence(f"doctor.{code}-remedy", example=one.example, **gone),
                 evidence={"count": one.count, "example": str(one.example)},
                 since=one.since,
             )
@@ -143,12 +145,12 @@ async def check_unqueued(stores: DoctorStores) -> Checked:
 
 
 def _unqueued(policy: QueuePolicy, noun: str, ids: list[str], older_than_s: float) -> Finding:
-    return Finding(
-        code=f"{noun}-on-no-queue",
-        severity="critical",
-        subject=Subject(kind="queue", id=policy.short),
-        message=f"{len(ids)} {noun} have been due for {older_than_s:.0f} s, and their jobs are not in {policy.name}",
-        remedy="`filas doctor --repair` enqueues them; the relay does so too when a worker of the queue is running",
+    return finding(
+        f"{noun}-on-no-queue",
+        "critical",
+        Subject(kind="queue", id=policy.short),
+        sentence(f"doctor.{noun}-on-no-queue", number=len(ids), age_s=older_than_s, queue=policy.name),
+        sentence("doctor.on-no-queue-remedy"),
         evidence={"count": len(ids), "examples": ids[:5]},
         repairable=True,
     )

@@ -24,8 +24,9 @@ Message = str | dict[str, str]
 
 @cache
 def messages(language: Language) -> dict[str, Message]:
-    """Returns every message of a language by its id. Reads the file once."""
-    return _messages_of(resources.files("filas.messages").joinpath(f"{language}.toml"))
+    """Returns every message of a language by its id. Reads the files once."""
+    folder = resources.files("filas.messages")
+    return _messages_of(folder / f"{language}.toml") | _messages_of(folder / f"doctor_{language}.toml")
 
 
 def messages_in(folder: Traversable) -> dict[str, Message]:

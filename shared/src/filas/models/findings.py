@@ -35,11 +35,19 @@ class Subject(Record, frozen=True, kw_only=True):
     id: str = ""
 
 
+class FindingTexts(Record, frozen=True, kw_only=True):
+    """The sentences of a finding in another language."""
+
+    message: str
+    remedy: str
+
+
 class Finding(Record, frozen=True, kw_only=True):
     """Something that is wrong.
 
     `code` is stable. `message` is one sentence, `evidence` the figures that it is based on, `since` when it began, if
-    that is known, and `remedy` what to do. `repairable`: `POST /api/doctor/repair` can correct it.
+    that is known, and `remedy` what to do. `repairable`: `POST /api/doctor/repair` can correct it. `pt` has the
+    sentences in Portuguese.
     """
 
     code: str
@@ -50,6 +58,7 @@ class Finding(Record, frozen=True, kw_only=True):
     evidence: dict[str, Any] = msgspec.field(default_factory=dict)
     since: datetime | None = None
     repairable: bool = False
+    pt: FindingTexts | None = None
 
 
 class Part(Record, frozen=True, kw_only=True):
@@ -70,10 +79,17 @@ class Examination(Record, frozen=True, kw_only=True, tag_field="answer", tag="ex
     timestamp: str
 
 
+class DiagnosisTexts(Record, frozen=True, kw_only=True):
+    """The sentences of a diagnosis in another language."""
+
+    sentence: str
+    remedy: str | None = None
+
+
 class Diagnosis(Record, frozen=True, kw_only=True, tag_field="answer", tag="diagnosis"):
     """Why one object is where it is: one sentence with its evidence and its remedy.
 
-    `cause` is a stable word. `stuck`: it does not continue until a person acts.
+    `cause` is a stable word. `stuck`: it does not continue until a person acts. `pt` has the sentences in Portuguese.
     """
 
     subject: Subject
@@ -84,3 +100,4 @@ class Diagnosis(Record, frozen=True, kw_only=True, tag_field="answer", tag="diag
     evidence: dict[str, Any] = msgspec.field(default_factory=dict)
     remedy: str | None = None
     since: datetime | None = None
+    pt: DiagnosisTexts | None = None

@@ -1,5 +1,6 @@
 """The routes of the doctor: what is wrong, why one object does not continue, and repairs."""
 
+import functools
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -7,8 +8,9 @@ import msgspec
 
 from filas.doctor import why
 from filas.doctor.examination import examine
+from filas.doctor.sentences import finding, plain, sentence
 from filas.doctor.stores import Checked, DoctorStores
-from filas.models.findings import Diagnosis, Examination, Finding, Subject
+from filas.models.findings import Diagnosis, Examination, Subject
 from ingest.api.operations.repairs import Repair, repair_all
 from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.problems import invalid_field, not_found
@@ -101,11 +103,10 @@ async def repair(call: Call[RepairBody, Query]) -> Answer:
 async def _definitions(context: ApiContext) -> Checked:
     if context.webhook_cache.is_loaded:
         return Checked("loaded")
-    message = "the webhooks have not been read yet: requests are answered with 503"
-    remedy = "check that Postgres is available"
+    message = sentence("doctor.webhooks-not-loaded")
+    remedy = sentence("doctor.webhooks-not-loaded-remedy")
     subject = Subject(kind="process", id="ingest-admin")
-    finding = Finding(code="webhooks-not-loaded", severity="warning", subject=subject, message=message, remedy=remedy)
-    return Checked("not loaded yet", [finding])
+    return Checked("not loaded yet", [finding("webhooks-not-loaded", "warning", subject, message, remedy)])
 
 
 async def _secrets(context: ApiContext) -> Checked:
@@ -120,26 +121,22 @@ async def _secrets(context: ApiContext) -> Checked:
         more = [f"and {len(refused) - MAX_NAMED} more"] if len(refused) > MAX_NAMED else []
         checked.detail = "; ".join([*refused[:MAX_NAMED], *more])
         checked.findings.append(
-            Finding(
-                code="secret-variable-refused",
-                severity="warning",
-                subject=Subject(kind="process"),
-                message=f"definitions name environment variables that may not be read: {checked.detail}",
-                remedy="rename the variable, or allow it in each process, and store the definition again",
+            finding(
+                "secret-variable-refused",
+                "warning",
+                Subject(kind="process"),
+                sentence("doctor.secret-variable-refused", definitions=checked.detail),
+                sentence("doctor.secret-variable-refused-remedy"),
                 evidence={"definitions": refused[:MAX_NAMED]},
             )
         )
     if context.doctor.weak_secrets:
-        named = " and ".join(context.doctor.weak_secrets)
-        checked.findings.append(
-            Finding(
-                code="weak-secret",
-                severity="warning",
-                subject=Subject(kind="process"),
-                message=f"{named} can be guessed: the value is that of .env.example, or shorter than 32 characters",
-                remedy="set a random value in every process, such as that of `openssl rand -hex 32`",
-            )
+        named = functools.reduce(
+            lambda first, second: sentence("doctor.weak-secrets-two", first=first, second=second),
+            map(plain, context.doctor.weak_secrets),
         )
+        message, remedy = sentence("doctor.weak-secret", named=named), sentence("doctor.weak-secret-remedy")
+        checked.findings.append(finding("weak-secret", "warning", Subject(kind="process"), message, remedy))
     return checked
 
 
@@ -147,19 +144,15 @@ async def _proxies(context: ApiContext) -> Checked:
     proxy = await read_untrusted_proxy(context.redis)
     if proxy is None:
         return Checked("no requests through a proxy that is not in TRUSTED_PROXIES")
-    message = (
-        f"requests with X-Forwarded-For or Forwarded come from {proxy}, which TRUSTED_PROXIES does not list: all their "
-        "senders count as one address"
-    )
-    finding = Finding(
-        code="proxy-not-trusted",
-        severity="warning",
-        subject=Subject(kind="process", id="ingest"),
-        message=message,
-        remedy="if it is your proxy, list its network in TRUSTED_PROXIES",
+    found = finding(
+        "proxy-not-trusted",
+        "warning",
+        Subject(kind="process", id="ingest"),
+        sentence("doctor.proxy-not-trusted", address=proxy),
+        sentence("doctor.proxy-not-trusted-remedy"),
         evidence={"address": proxy},
     )
-    return Checked(f"requests come through {proxy}", [finding])
+    return Checked(f"requests come through {proxy}", [found])
 
 
 ROUTES: tuple[Route[Any, Any], ...] = (
