@@ -146,7 +146,7 @@ async def test_an_example_of_the_gallery(visitors: Visitors, clinic: Clinic, nam
 
 
 async def test_two_people_save_the_same_draft(visitors: Visitors, clinic: Clinic) -> None:
-    """The second is told who saved, and loads that draft or keeps the own one."""
+    """The second sees who saved, and loads that draft or keeps the own one."""
     await put(clinic, "shared", flow(node("end", "end"), edges="start>end"))
     saved = "select 1 from flow_drafts where flow_id = 'shared' and definition ->> 'name' = $1"
     async with visitors.visitor("admin") as one, visitors.visitor("operator") as two:

@@ -17,6 +17,7 @@ from tests.ingest.api.test_audit import HTTP
 from tests.ingest.dashboard.browsing import Browser, Page
 
 EDITOR = "/flows/greeting/edit"
+MAX_CANVAS_BYTES = 110_000
 HOSTILE = "</script><script>alert(1)</script>\u2028&amp;"
 
 
@@ -93,6 +94,35 @@ def test_every_import_of_a_module_is_in_the_map() -> None:
             content = (assets.content_of(f"{name}.js") or b"").decode()
             for imported in re.findall(r"(?:from |import\()\"([^\"]+)\"", content):
                 assert imported in imports or not imported.startswith("editor/"), f"{name} imports {imported}"
+
+
+def imported(name: str, seen: set[str]) -> set[str]:
+    """A module of the editor with all that it imports at its start."""
+    if name not in seen:
+        seen.add(name)
+        content = (assets.content_of(f"{name}.js") or b"").decode()
+        for other in re.findall(r"^import .*from \"(editor/[^\"]+)\"", content, re.MULTILINE):
+            imported(other, seen)
+    return seen
+
+
+def test_the_canvas_fits_its_budget() -> None:
+    """React, React Flow and what draws a flow: 110 kB, as a browser receives them."""
+    if not all(assets.is_present(name) for name in CANVAS):
+        pytest.skip("the files of npm are not installed")
+    files = [*CANVAS, "editor/jsx_runtime.js", *(f"{name}.js" for name in imported("editor/canvas", set()))]
+    assert {"editor/store.js", "editor/node_card.js"} & set(files) == {"editor/node_card.js"}
+    sizes = {name: len(assets.compressed(name, "br")) for name in [*files, "editor/store.js"]}
+    assert sum(sizes.values()) <= MAX_CANVAS_BYTES, sizes
+
+
+@pytest.mark.parametrize(("accepted", "coding"), [("gzip, deflate, br", "br"), ("gzip", "gzip"), ("identity", None)])
+async def test_a_file_is_compressed_as_the_browser_accepts(browser: Browser, accepted: str, coding: str | None) -> None:
+    """Decompressed, it is the file."""
+    address = browser.api.url + assets.address_of("editor.css")
+    async with browser.session.get(address, headers={"Accept-Encoding": accepted}) as answer:
+        assert answer.headers.get("Content-Encoding") == coding
+        assert await answer.read() == assets.content_of("editor.css")
 
 
 @pytest.mark.usefixtures("canvas")

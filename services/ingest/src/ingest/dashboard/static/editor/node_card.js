@@ -26,7 +26,7 @@ export const NodeCard = memo(({ id, data, selected }) => {
   const { texts, icons, isReadOnly } = shared;
   const update = useUpdateNodeInternals();
   const listed = handles.join("\n");
-  /* React Flow reads the places of the handles from the page, and must be told when they move. */
+  /* React Flow reads the places of the handles from the page, and must be notified when they move. */
   useEffect(() => update(id), [id, listed, errors, warnings, update]);
   const type = texts[`editor.type-${node.type}`] ?? node.type;
   const name = nameOf(node);
