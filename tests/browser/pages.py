@@ -89,5 +89,11 @@ PAGES: tuple[DashboardPage, ...] = (
     DashboardPage("webhook", "/webhooks/{}", WEBHOOK),
     DashboardPage("webhook-definition", "/webhooks/{}?show=definition", WEBHOOK),
     DashboardPage("webhook-secrets", "/webhooks/{}?show=secrets", WEBHOOK),
+    DashboardPage("schedules", "/schedules"),
+    DashboardPage("schedule", "/schedules/abertura"),
+    DashboardPage("schedule-new", "/schedules/new", admin=True),
+    DashboardPage("alerts", "/alerts"),
+    DashboardPage("alert", "/alerts/failing-flow"),
+    DashboardPage("alert-new", "/alerts/new", admin=True),
     DashboardPage("components", "/_components"),
 )

@@ -217,3 +217,19 @@ async def test_a_doubtful_cron_expression_is_a_warning(api: Api) -> None:
     (warning,) = stored.data["warnings"]
     assert (warning["field"], warning["code"]) == ("cron", "cron-meaning")
     assert "months without a day 31 are left out" in warning["message"]
+
+
+async def test_the_ticks_of_a_schedule_that_is_not_stored(api: Api) -> None:
+    """Also of one that is disabled, whose flow is missing, or that perhaps does not mean what it seems to mean."""
+    body = {"flowId": "missing", "cron": "0 9 * * *", "timezone": "America/Sao_Paulo", "enabled": False}
+    found = (await api.post("/schedules/preview?preview=3", body)).data
+    assert len(found["nextRuns"]) == 3
+    assert all("T12:00:00" in tick for tick in found["nextRuns"])
+    assert found["warnings"] == []
+    doubtful = (await api.post("/schedules/preview", body | {"cron": "0 9 */5 * *"})).data
+    assert len(doubtful["nextRuns"]) == 10
+    assert [one["field"] for one in doubtful["warnings"]] == ["cron"]
+    over = {"flowId": "f", "at": ["2001-01-01T00:00:00Z"]}
+    assert (await api.post("/schedules/preview", over)).data["nextRuns"] == []
+    assert (await api.post("/schedules/preview", {"flowId": "f", "cron": "x"})).status == 422
+    assert (await api.get("/schedules")).data == []

@@ -95,7 +95,7 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._open and self._open[-1] == "script":
             return
-        if "textarea" in self._open:
+        if "textarea" in self._open and "form" in self._open:
             self.page.forms[-1].fields[self._select] += data
         if "form" in self._open and self.page.forms:
             self.page.forms[-1].text += data

@@ -124,6 +124,7 @@ EXAMPLES = [
     Example("events replay <event> --body -", r"enqueued as \{webhook-processing\}:.*", {"name": "Bia"}),
     Example("events replay-all --dry-run", "2 match: 2 of orders\n2 would be replayed"),
     Example("schedules apply - --id daily", r"daily starts greeting next at .*", DAILY),
+    Example("schedules preview - --count 2", r"TICK\n\S+T09:00:00\S*\n\S+T09:00:00\S*", DAILY),
     Example("schedules list", r"ID +FLOW +CRON .*\ndaily +greeting +0 9 \* \* \* +.* +yes +in .*"),
     Example("schedules show daily", r'(?s).*"nextRuns".*'),
     Example("schedules delete daily", "daily deleted"),

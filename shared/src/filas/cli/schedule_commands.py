@@ -1,4 +1,4 @@
-"""`filas schedules …`: apply, show, list and delete schedules."""
+"""`filas schedules …`: apply, preview, show, list and delete schedules."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from filas.cli.times import both
 
 @click.group(cls=LazyGroup, aliases={"get": "show"})
 def schedules() -> None:
-    """Times at which flows start: list, show, apply, delete."""
+    """Times at which flows start: list, show, preview, apply, delete."""
 
 
 @schedules.command()
@@ -64,6 +64,26 @@ def _next(stored: dict[str, Any]) -> str:
 def show(schedule_id: str, preview: int) -> None:
     """Print the schedule ID with its next runs and the outcome of the last runs."""
     show_json(from_environment().get("schedules", schedule_id, preview=preview))
+
+
+@schedules.command()
+@click.argument("file", metavar="FILE")
+@click.option("--count", type=click.IntRange(min=1, max=100), default=10, show_default=True, help="Number of ticks.")
+@as_json
+def preview(file: str, count: int, as_json: bool) -> None:
+    """Show the next ticks of the schedule in FILE (JSON; `-`: standard input). Nothing is stored."""
+    document = read_document(file)
+    try:
+        found = from_environment().post("schedules", "preview", body=document.value, preview=count)
+    except CommandFailed as refusal:
+        show_problems(refusal.errors)
+        raise CommandFailed(f"{document.source}: {refusal.message}", refusal.errors, refusal.status) from None
+    if as_json:
+        show_json(found)
+        return
+    for warning in found["warnings"]:
+        click.echo(f"warning: {warning['message']}", err=True)
+    show_table(("TICK",), [(tick,) for tick in found["nextRuns"]], nothing="No tick is to come", exact_times=True)
 
 
 @schedules.command("list")

@@ -11,7 +11,7 @@ from filas.errors import StoreUnavailable
 from filas.models.access import RANK
 from ingest.access.authentication import Client
 from ingest.api.routes import ROUTES
-from ingest.api.routing.access import problem_of
+from ingest.api.routing.access import problem_of, require
 from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.invocation import Caller, Given, invoke
 from ingest.api.routing.problems import ApiProblem
@@ -45,6 +45,10 @@ class ApiCalls:
     def may(self, operation: str) -> bool:
         """Whether the client's role is enough for an operation (`cancelExecution`)."""
         return RANK[self.client.role] >= RANK[BY_OPERATION[operation].role]
+
+    def require(self, operation: str) -> None:
+        """Raises the 403 if the client's role is not enough for an operation."""
+        require(BY_OPERATION[operation].role, self.client.role)
 
     async def call(
         self,

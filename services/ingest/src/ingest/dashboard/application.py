@@ -38,10 +38,12 @@ from ingest.dashboard.pages import (
     search,
 )
 from ingest.dashboard.pages.access import audit, keys
+from ingest.dashboard.pages.alerts import alert_routes
 from ingest.dashboard.pages.analytics import analytics_routes
 from ingest.dashboard.pages.editor import editor_page, script_routes
 from ingest.dashboard.pages.executions import execution_routes
 from ingest.dashboard.pages.executions.execution_picture import LAYOUTS
+from ingest.dashboard.pages.schedules import schedule_routes
 from ingest.dashboard.pages.webhooks import webhook_actions
 from ingest.dashboard.preferences import read_preferences, save_preferences
 from ingest.dashboard.presentation.rendering import Renderer
@@ -78,6 +80,8 @@ PAGES: Final[tuple[PageRoute, ...]] = (
     *audit.ROUTES,
     *keys.ROUTES,
     *webhook_actions.ROUTES,
+    *schedule_routes.ROUTES,
+    *alert_routes.ROUTES,
 )
 """Every page and action. `/dashboard/` itself is the path "/"."""
 

@@ -26,4 +26,5 @@ def local_time(reader: Reader, text: str) -> str:
         return ""
     if moment.tzinfo is not None:
         moment = moment.astimezone(reader.zone)
-    return moment.replace(tzinfo=None).isoformat(timespec="minutes")
+    is_whole = moment.second == moment.microsecond == 0
+    return moment.replace(tzinfo=None).isoformat(timespec="minutes" if is_whole else "auto")
