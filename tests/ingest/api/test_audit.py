@@ -218,6 +218,7 @@ def test_every_route_that_changes_something_is_audited() -> None:
         "/flows/{id}/check",
         "/flows/{id}/differences",
         "/flows/{id}/draft",
+        "/flows/import",
         "/flows/{id}/tests/run",
         "/schedules/preview",
     }

@@ -64,7 +64,7 @@ async def create(call: PageCall) -> PageAnswer:
             raise invalid_field("id", call.reader.text("alerts.id-missing"))
         if (await call.api.part("getAlert", path={"id": rule_id})).ok:
             raise invalid_field("id", call.reader.text("alerts.id-exists"))
-        await _put(call, rule_id, view)
+        await _store(call, rule_id, view)
     except ApiProblem as problem:
         if problem.status in (403, 404):
             raise
@@ -80,7 +80,7 @@ async def change(call: PageCall) -> PageAnswer:
     if not view.is_complete:
         return await _rule_page(call, rule, view, status=view.status)
     try:
-        await _put(call, rule.id, view)
+        await _store(call, rule.id, view)
     except ApiProblem as problem:
         if problem.status in (403, 404):
             raise
@@ -116,7 +116,7 @@ def _until(call: PageCall) -> str | None:
     return with_zone(call.reader, call.form.get("until", "")) if chosen == "until" else None
 
 
-async def _put(call: PageCall, rule_id: str, view: FormView) -> None:
+async def _store(call: PageCall, rule_id: str, view: FormView) -> None:
     body = {name: value for name, value in view.body.items() if name not in ADDED_BY_ANSWERS}
     await call.api.call("putAlert", path={"id": rule_id}, body=body | {"id": rule_id})
 
