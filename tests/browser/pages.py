@@ -56,6 +56,8 @@ PAGES: tuple[DashboardPage, ...] = (
     DashboardPage("dead-letter", "/dead-letters/{}", LETTER),
     DashboardPage("replays", "/replays"),
     DashboardPage("replay", "/replays/{}", "select id from replay_runs where ended_at is not null limit 1"),
+    DashboardPage("gallery", "/flows/new"),
+    DashboardPage("flow-import", "/flows/import"),
     DashboardPage("search", "/search?q=Aparecida"),
     DashboardPage("event-edit", "/events/{}/edit", "select id from events order by received_at limit 1"),
     DashboardPage("executions", "/executions"),

@@ -31,6 +31,8 @@ from ingest.dashboard.pages import (
     dead_letters,
     doctor,
     events,
+    flow_import,
+    new_flow,
     overview,
     queues,
     refusals,
@@ -75,6 +77,9 @@ PAGES: Final[tuple[PageRoute, ...]] = (
     *search.ROUTES,
     *execution_routes.ROUTES,
     *analytics_routes.ROUTES,
+    # Before the pages of one flow: the router uses the first route that matches.
+    *new_flow.ROUTES,
+    *flow_import.ROUTES,
     *editor_page.ROUTES,
     *script_routes.ROUTES,
     *audit.ROUTES,

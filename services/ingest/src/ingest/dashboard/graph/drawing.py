@@ -124,7 +124,7 @@ def _edge(line: Line, look: EdgeLook, prefix: str) -> str:
     marker, css = ("strong", "edge edge-taken") if look.taken else ("pale", "edge")
     handle = line.edge.handle
     title = f"<title>{escape(shown(handle)[:MAX_TITLE_CHARS])}</title>" if handle and _is_shortened(line) else ""
-    return f'<path class="{css}" d="{_path(line)}" marker-end="url(#{escape(prefix)}-{marker})">{title}</path>'
+    return f'<path class="{css}" d="{path_of(line)}" marker-end="url(#{escape(prefix)}-{marker})">{title}</path>'
 
 
 def _is_shortened(line: Line) -> bool:
@@ -132,7 +132,8 @@ def _is_shortened(line: Line) -> bool:
     return line.label_at is None or len(handle) > MAX_LABEL_CHARS
 
 
-def _path(line: Line) -> str:
+def path_of(line: Line) -> str:
+    """The line as the data of a path."""
     parts = [f"M{_at(line.start)}"]
     for part in line.parts:
         if isinstance(part, Curve):

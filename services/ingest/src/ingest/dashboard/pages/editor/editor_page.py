@@ -12,6 +12,7 @@ from ingest.api.routing.problems import ApiProblem
 from ingest.api.routing.route_types import PageQuery
 from ingest.dashboard import assets
 from ingest.dashboard.api_calls import BY_OPERATION
+from ingest.dashboard.gallery.example_flows import example_flow
 from ingest.dashboard.graph.sized_layout import SizedEdge, SizedNode, lay_out_sized
 from ingest.dashboard.page_types import Html, Json, PageAnswer, PageCall, PageRoute
 from ingest.dashboard.pages.editor.import_map import import_map
@@ -72,7 +73,10 @@ async def lay_out(call: PageCall) -> Json:
 
 async def _stored(call: PageCall) -> Mapping[str, Any]:
     """The definition that the editor starts with, and what is known of it: the draft, else the published version."""
+    example = example_flow(call.query.get("from", ""))
     if call.path["id"] == NEW:
+        if example is not None:
+            return {"definition": example}
         trigger = {"id": "start", "type": "webhook", "position": {"x": 0, "y": 0}, "data": {"mode": "trigger"}}
         return {"definition": {"schemaVersion": 1, "name": "", "nodes": [trigger], "edges": []}}
     draft = await _found(call, "getFlowDraft")
@@ -86,6 +90,8 @@ async def _stored(call: PageCall) -> Mapping[str, Any]:
             "savedAt": iso(draft.saved_at),
         }
     if stored is None:
+        if example is not None:
+            return {"definition": example}
         raise ApiProblem(404, "Not found", f"there is no flow {call.path['id'][:128]!r}")
     return {"definition": stored.definition, "baseVersion": stored.version if stored.published else 0}
 
