@@ -45,13 +45,13 @@ class Engine:
         """Runs the execution until it ends or waits, or until the time budget of the run is used.
 
         `flow` is the version that the execution uses. When `stopping` returns True, the run ends before its next node,
-        and another run continues the execution. `began_s` is when the run's job began, by the clock's `monotonic`
-        (None: now).
+        and another run continues the execution. `began_s` is when the execution was claimed, by the clock's `monotonic`
+        (None: now): loading the flow afterwards must not make the run's time late.
 
         Raises LeaseLost if another worker holds the execution, StoreUnavailable, NewerVersionRequired if only a newer
         version can run the execution, and PermanentError if no version can.
         """
-        claimed_s = self._clock.monotonic()
+        claimed_s = self._clock.monotonic() if began_s is None else began_s
         cursor = await open_cursor(claimed, flow, self._services)
         timeout = timedelta(milliseconds=flow.settings.timeout_ms)
         run = ExecutionRun(
@@ -64,7 +64,7 @@ class Engine:
             cursor=cursor,
             builder=CheckpointBuilder(claimed, cursor, flow.settings.error_flow_id),
             deadline=claimed.deadline_at or claimed.started_at + timeout,
-            began_s=claimed_s if began_s is None else began_s,
+            began_s=claimed_s,
             claimed_s=claimed_s,
             stopping=stopping,
             channels=self._channels,
