@@ -37,6 +37,7 @@ from ingest.dashboard.pages import (
     queues,
     refusals,
     replays,
+    saved_test_files,
     search,
 )
 from ingest.dashboard.pages.access import audit, keys
@@ -75,6 +76,7 @@ PAGES: Final[tuple[PageRoute, ...]] = (
     *refusals.ROUTES,
     *events.ROUTES,
     *search.ROUTES,
+    *saved_test_files.ROUTES,
     *execution_routes.ROUTES,
     *analytics_routes.ROUTES,
     # Before the pages of one flow: the router uses the first route that matches.
