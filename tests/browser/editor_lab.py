@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
-from playwright.async_api import Browser, Locator, Page, ViewportSize
+from playwright.async_api import Browser, Locator, Page, ViewportSize, expect
 
 from filas.flows.definition.json_schema import json_schema
 from filas.messages.catalogue import Language
@@ -19,6 +19,9 @@ from ingest.dashboard.sessions.middlewares import CONTENT_SECURITY_POLICY
 from tests.browser.looks import DEFAULT, Look
 from tests.browser.watched import Watch, settled
 from tests.ports import free_port
+from tests.waiting import PATIENCE_S
+
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 SCRIPT = """
 import { createJsonPanel } from "editor/json_panel";
@@ -139,6 +142,7 @@ async def opened(browser: Browser, look: Look = DEFAULT, *, vendor: bool = True)
         watch = Watch(origin)
         viewport = ViewportSize(width=look.width, height=look.height)
         async with await browser.new_context(viewport=viewport, locale=look.language) as context:
+            context.set_default_timeout(PATIENCE_S * 1000)
             await watch.over(context)
             page = await context.new_page()
             await page.goto(f"{origin}/", wait_until="load")

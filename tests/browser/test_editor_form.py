@@ -243,6 +243,7 @@ async def test_the_form_follows_changes_from_elsewhere_and_keeps_the_focus(lab: 
     await expect(at(lab, "text")).to_be_focused()
     await lab.page.evaluate("lab.store.select([])")
     await at(lab, "name").fill("Other")
+    await at(lab, "-more").click()
     await at(lab, "settings.maxSteps").fill("7")
     assert ((await lab.flow())["name"], (await lab.flow())["settings"]) == ("Other", {"maxSteps": 7})
     await at(lab, "settings.maxSteps").fill("")

@@ -62,6 +62,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
     "Flow.notes": {"hidden": True},
     "Flow.nodes": {"hidden": True},
     "Flow.edges": {"hidden": True},
+    "Flow.settings": _RARE,
     "Flow.description": {"text": True, "lines": 2},
     "Settings.errorFlowId": {"format": "flow"},
     "Settings.undeliveredFlowId": {"format": "flow"},

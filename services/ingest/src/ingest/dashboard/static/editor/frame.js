@@ -84,7 +84,7 @@ export function createFrame(root, { store, texts, icons }) {
   function problemRow({ severity, nodeId, field, message }) {
     const isWarning = severity === "warning";
     const node = nodeId ? nodeOf(store.get(), nodeId) : undefined;
-    const where = node ? element("button", { type: "button", className: "quiet", dir: "auto", onclick: () => frame.show?.(nodeId) }, nameOf(node)) : null;
+    const where = node ? element("button", { type: "button", className: "quiet", dir: "auto", onclick: () => frame.show?.(nodeId, field) }, nameOf(node)) : null;
     return element("li", { className: isWarning ? "failed" : "dead" }, element("p", {}, element("strong", {}, isWarning ? "! " : "✕ "), where, field ? element("code", {}, ` ${field}`) : null), element("p", {}, message));
   }
 
@@ -110,9 +110,10 @@ export function createFrame(root, { store, texts, icons }) {
     },
     /* Adds the tools, which need the canvas. */
     connect({ canvas: view, commands, publish, help }) {
-      frame.show = (id) => {
+      frame.show = (id, field) => {
         view.show(id);
         if (root.dataset.shown === "problems") open("node");
+        if (field) frame.focusField?.(field);
       };
       const undo = tool("undo", "undo-2", store.undo);
       const redo = tool("redo", "redo-2", store.redo);

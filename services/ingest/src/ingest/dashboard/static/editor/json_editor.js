@@ -113,6 +113,9 @@ export function createEditor(root, panel, { isReadOnly, edited }) {
       view.dispatch({ changes, annotations: fromStore.of(true) });
     },
     focus: () => view.focus(),
+    reveal(position) {
+      view.dispatch({ effects: EditorView.scrollIntoView(position, { y: "start", yMargin: 24 }) });
+    },
     select(position) {
       view.dispatch({ selection: { anchor: position }, scrollIntoView: true });
       view.focus();

@@ -2,7 +2,7 @@
 
    The text is never written again as a whole: what changes elsewhere changes here only where it differs, so the order of
    names, the spaces, long numbers and the caret stay. A text that is no JSON does not reach the flow. */
-import { applyChanges, changesTo, formatJson, isObject, isSame, JsonError, nodeAt, parseTree, placeOf } from "editor/json_text";
+import { applyChanges, changesTo, formatJson, isObject, isSame, JsonError, nodeAt, parseTree, placeOf, sharing } from "editor/json_text";
 import { createTexts } from "editor/form_texts";
 
 /* What both editors share: the text and the flow, and which is newer. */
@@ -27,7 +27,8 @@ export class JsonDocument {
       this.error = error;
       return;
     }
-    if (!isSame(this.tree.value, this.store.get())) this.store.set(this.tree.value, { undoable: true, origin: "json" });
+    const flow = sharing(this.store.get(), this.tree.value);
+    if (flow !== this.store.get()) this.store.set(flow, { undoable: true, origin: "json" });
   }
 
   /* The changes of the text that make it the flow of the store. A text that is no JSON is replaced. */
@@ -95,7 +96,14 @@ export function createJsonPanel(root, { store, schema, texts }) {
     shown = create(root, panel, { isReadOnly: Boolean(store.isReadOnly), edited: (text) => panel.edited(text) });
     follow();
     shown.mark();
+    reveal();
   });
+
+  /* The selected node is in view, unless the text is being written. */
+  function reveal() {
+    const [id] = store.selection();
+    if (id !== undefined && !panel.error && !root.contains(document.activeElement)) shown.reveal(panel.placeOf({ nodeId: id }).from);
+  }
 
   function follow() {
     if (isSame(panel.error ? undefined : panel.tree.value, store.get())) return;
@@ -103,8 +111,9 @@ export function createJsonPanel(root, { store, schema, texts }) {
   }
 
   const unsubscribe = store.subscribe((flow, origin) => {
-    if (!shown || origin === "selection" || origin === "scopes") return;
-    if (origin === "problems") shown.mark();
+    if (!shown || origin === "scopes") return;
+    if (origin === "selection") reveal();
+    else if (origin === "problems") shown.mark();
     else if (origin !== "json") follow();
   });
 
@@ -170,6 +179,10 @@ function createTextArea(root, panel, { isReadOnly, edited }) {
       mark();
     },
     focus: () => field.focus(),
+    reveal(position) {
+      const line = placeOf(field.value, position).line;
+      field.scrollTop = (line - 1) * (field.scrollHeight / field.value.split("\n").length);
+    },
     select(position) {
       field.setSelectionRange(position, position);
       field.focus();

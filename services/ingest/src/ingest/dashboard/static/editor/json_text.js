@@ -165,6 +165,25 @@ export function isSame(a, b) {
   return names.length === Object.keys(b).length && names.every((name) => Object.hasOwn(b, name) && isSame(a[name], b[name]));
 }
 
+/* `after`, with the objects and lists of `before` where they are the same JSON: who compares by identity sees what has
+   changed. */
+export function sharing(before, after) {
+  if (before === after || typeof after !== "object" || after === null || isRaw(after)) return isSame(before, after) ? before : after;
+  if (Array.isArray(after)) {
+    if (!Array.isArray(before)) return after;
+    const list = after.map((item, index) => sharing(before[index], item));
+    return list.length === before.length && list.every((item, index) => item === before[index]) ? before : list;
+  }
+  if (!isObject(before)) return after;
+  let isEqual = Object.keys(before).join("\n") === Object.keys(after).join("\n");
+  const object = {};
+  for (const [name, value] of Object.entries(after)) {
+    define(object, name, sharing(Object.hasOwn(before, name) ? before[name] : undefined, value));
+    isEqual &&= object[name] === before[name];
+  }
+  return isEqual ? before : object;
+}
+
 /* JSON with line breaks: what fits into a line stays on one. `indent` is that of the line it begins in. */
 export function formatJson(value, indent = 0, used = indent) {
   const flat = inOneLine(value);

@@ -56,7 +56,9 @@ const form = element("div", { className: "node-form" });
 const connections = element("div", { className: "connections", hidden: true });
 frame.panel("node").append(form, connections);
 createConnections(connections, { store, texts, icons, commands });
-import("editor/node_form").then(({ createNodeForm }) => createNodeForm(form, { store, schema, texts, names }));
+import("editor/node_form").then(({ createNodeForm }) => {
+  frame.focusField = createNodeForm(form, { store, schema, texts, names }).focusField;
+});
 frame.whenOpened("json", async (panel) => (await import("editor/json_panel")).createJsonPanel(panel, { store, schema, texts }));
 frame.whenOpened("test", async (panel) =>
   (await import("editor/test_panel")).createTestPanel(panel, { store, flowId: data.flowId, csrf, texts, highlight: canvas.highlight }),

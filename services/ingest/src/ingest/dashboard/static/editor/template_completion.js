@@ -17,7 +17,8 @@ function openTemplate(text, caret) {
 
 function matching(options, word) {
   const wanted = word.toLowerCase();
-  const begins = options.filter(({ name }) => name.toLowerCase().startsWith(wanted));
+  const rank = ({ name }) => (name === word ? 0 : 1);
+  const begins = options.filter(({ name }) => name.toLowerCase().startsWith(wanted)).sort((a, b) => rank(a) - rank(b));
   const contains = options.filter((option) => !begins.includes(option) && option.name.toLowerCase().includes(wanted));
   return [...begins, ...contains].slice(0, MOST);
 }
@@ -51,12 +52,12 @@ export function expressionSource(names) {
   };
 }
 
-/* The whole text is one of these names. */
+/* The whole text is one of these names, or another text: Tab leaves the field as it is. */
 export function choiceSource(names) {
   return (text, caret, asked) => {
     if (text.includes("{{")) return null;
     const options = matching(names(), asked ? "" : text);
-    return options.length === 1 && options[0].name === text && !asked ? null : { from: 0, to: text.length, options };
+    return options.length === 1 && options[0].name === text && !asked ? null : { from: 0, to: text.length, options, keepsTab: true };
   };
 }
 
@@ -158,7 +159,7 @@ export function attachCompletion(field, holder, sources, label) {
     const count = shown.options.length;
     if (event.key === "ArrowDown") mark((active + 1) % count);
     else if (event.key === "ArrowUp") mark((active + count - 1) % count);
-    else if (event.key === "Enter" || event.key === "Tab" && !event.shiftKey) accept(active);
+    else if (event.key === "Enter" || event.key === "Tab" && !event.shiftKey && !shown.keepsTab) accept(active);
     else if (event.key === "Escape") close();
     else return;
     event.preventDefault();
