@@ -97,5 +97,11 @@ PAGES: tuple[DashboardPage, ...] = (
     DashboardPage("alerts", "/alerts"),
     DashboardPage("alert", "/alerts/failing-flow"),
     DashboardPage("alert-new", "/alerts/new", admin=True),
+    DashboardPage("channels", "/channels"),
+    DashboardPage("channels-providers", "/channels/new"),
+    DashboardPage("channels-new", "/channels/new?type=whatsapp"),
+    DashboardPage("channel", "/channels/sms"),
+    DashboardPage("channel-definition", "/channels/sms?show=definition"),
+    DashboardPage("channel-credentials", "/channels/sms?show=credentials"),
     DashboardPage("components", "/_components"),
 )

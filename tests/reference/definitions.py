@@ -14,8 +14,8 @@ from ingest.verify.auth_types import CONFIGURATIONS
 from tests.reference import struct_fields
 
 SHOWN_ONLY = {
-    "id", "revision", "createdAt", "updatedAt", "url", "lastEventAt", "circuit", "nextRunAt", "nextRuns", "warnings",
-    "lastRunAt", "lastExecutionId", "lastError", "type",
+    "id", "revision", "createdAt", "updatedAt", "url", "lastEventAt", "circuit", "delivery", "nextRunAt", "nextRuns",
+    "warnings", "lastRunAt", "lastExecutionId", "lastError", "type",
 }  # fmt: skip
 """Fields that answers show and that change nothing when they are sent."""
 

@@ -43,6 +43,7 @@ from ingest.dashboard.pages import (
 from ingest.dashboard.pages.access import audit, keys
 from ingest.dashboard.pages.alerts import alert_routes
 from ingest.dashboard.pages.analytics import analytics_routes
+from ingest.dashboard.pages.channels import channel_actions
 from ingest.dashboard.pages.editor import editor_page, script_routes
 from ingest.dashboard.pages.executions import execution_routes
 from ingest.dashboard.pages.executions.execution_picture import LAYOUTS
@@ -89,6 +90,7 @@ PAGES: Final[tuple[PageRoute, ...]] = (
     *webhook_actions.ROUTES,
     *schedule_routes.ROUTES,
     *alert_routes.ROUTES,
+    *channel_actions.ROUTES,
 )
 """Every page and action. `/dashboard/` itself is the path "/"."""
 

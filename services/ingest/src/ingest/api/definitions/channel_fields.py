@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from filas.contract.channel_circuits import CircuitStatus
 from filas.contract.channel_retry import ChannelRetry
+from filas.models.record import ErrorDetail
 from ingest.api.definitions.secret_masking import MASK, names_variable
 from ingest.api.routing.identifiers import Identifier
 from ingest.api.routing.problems import FieldError, InvalidFields, invalid, invalid_field
@@ -29,11 +30,23 @@ Segment = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}(?!\n)$")]
 _BOT_TOKEN = re.compile(r"[A-Za-z0-9._~:-]+")
 
 
+class ChannelDelivery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The messages of a channel: how many wait, since when the oldest does, how many failed in the last day, and the
+    newest error, of a message that failed or is tried again."""
+
+    waiting: int = 0
+    waiting_since: datetime | None = None
+    failed: int = 0
+    failed_at: datetime | None = None
+    error: ErrorDetail | None = None
+
+
 class _Channel(Body, frozen=True, kw_only=True):
     """The fields of every channel. `rate` and `receiverRate` replace the usual limits of the provider, `retry` the
     attempts of the queue.
 
-    The fields that an answer adds (`id`, `revision`, `createdAt`, `updatedAt`, `circuit`) are accepted and ignored.
+    The fields that an answer adds (`id`, `revision`, `createdAt`, `updatedAt`, `circuit`, `delivery`) are accepted and
+    ignored.
     """
 
     rate: Rate | None = None
@@ -44,6 +57,7 @@ class _Channel(Body, frozen=True, kw_only=True):
     created_at: datetime | None = None
     updated_at: datetime | None = None
     circuit: CircuitStatus | None = None
+    delivery: ChannelDelivery | None = None
 
 
 class HttpChannel(_Channel, frozen=True, kw_only=True, tag="http", tag_field="type"):
@@ -123,7 +137,7 @@ SECRET_FIELDS: dict[str, tuple[str, ...]] = {
     "twilio": ("authToken",),
     "whatsapp": ("accessToken",),
 }
-SHOWN_FIELDS = frozenset({"id", "type", "revision", "createdAt", "updatedAt", "circuit"})
+SHOWN_FIELDS = frozenset({"id", "type", "revision", "createdAt", "updatedAt", "circuit", "delivery"})
 
 
 def check(channel: ChannelBody) -> None:

@@ -1,7 +1,7 @@
 """The routes of channels. Secrets are encrypted when a channel is stored and masked in answers."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -9,15 +9,28 @@ from filas.contract.channel_circuits import CircuitStatus
 from filas.errors import StoreUnavailable
 from filas.models.configuration import Channel
 from filas.queue.channel_circuits import ChannelCircuits
-from ingest.api.definitions.channel_fields import SECRET_FIELDS, SHOWN_FIELDS, TYPES, ChannelBody, check
+from filas.repository.diagnosis import DiagnosisRepository
+from ingest.api.definitions.channel_fields import (
+    SECRET_FIELDS,
+    SHOWN_FIELDS,
+    TYPES,
+    ChannelBody,
+    ChannelDelivery,
+    check,
+)
 from ingest.api.definitions.references import DeleteQuery, delete_unused
 from ingest.api.definitions.secret_masking import masked, sealed
+from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.identifiers import Deleted, definition_id, existing_id
 from ingest.api.routing.problems import invalid_field, not_found
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route
 
+DAY_S: Final = 86_400.0
 
-def shown(channel: Channel, circuit: CircuitStatus | None = None) -> dict[str, Any]:
+
+def shown(
+    channel: Channel, circuit: CircuitStatus | None = None, delivery: ChannelDelivery | None = None
+) -> dict[str, Any]:
     """Returns the channel as an answer shows it: the fields of its type, its id and revision, secrets masked.
 
     Of a type that a newer version has stored, every text is masked, because it may be a secret.
@@ -35,6 +48,7 @@ def shown(channel: Channel, circuit: CircuitStatus | None = None) -> dict[str, A
         "createdAt": channel.created_at,
         "updatedAt": channel.updated_at,
         "circuit": circuit,
+        "delivery": delivery,
     }
 
 
@@ -44,6 +58,21 @@ async def circuits(call: Call[None, Any], channels: Sequence[Channel]) -> list[C
         return list(await ChannelCircuits(call.context.redis).status_many([channel.id for channel in channels]))
     except StoreUnavailable:
         return [None] * len(channels)
+
+
+async def deliveries(context: ApiContext) -> dict[str, ChannelDelivery]:
+    """Returns the messages of each channel that has some that wait or failed in the last day."""
+    rows = DiagnosisRepository(context.read_database)
+    found = {
+        one.channel_id: ChannelDelivery(waiting=one.count, waiting_since=one.since, error=one.error)
+        for one in await rows.waiting_by_channel()
+    }
+    for failed in await rows.failed_by_channel(DAY_S):
+        before = found.get(failed.channel_id, ChannelDelivery())
+        found[failed.channel_id] = msgspec.structs.replace(
+            before, failed=failed.count, failed_at=failed.last, error=before.error or failed.error
+        )
+    return found
 
 
 def check_type(document: Any) -> None:
@@ -75,13 +104,14 @@ async def put_channel(call: Call[ChannelBody, Query]) -> Answer:
 
 
 async def get_channel(call: Call[None, Query]) -> Answer:
-    """Returns a channel with its secrets masked, and its circuit (null while Redis is unavailable)."""
+    """Returns a channel with its secrets masked, its circuit (null while Redis is unavailable), and its messages."""
     channel_id = existing_id("channel", call.path["id"])
     channel = await call.context.channels.get(channel_id)
     if channel is None:
         raise not_found("channel", channel_id)
     [circuit] = await circuits(call, [channel])
-    return Answer(shown(channel, circuit))
+    found = await deliveries(call.context)
+    return Answer(shown(channel, circuit, found.get(channel_id, ChannelDelivery())))
 
 
 async def delete_channel(call: Call[None, DeleteQuery]) -> Answer:
@@ -108,10 +138,15 @@ async def _before(call: Call[Any, Any], channel_id: str) -> dict[str, Any] | Non
 
 
 async def list_channels(call: Call[None, PageQuery]) -> Answer:
-    """List channels by id, each with the state of its circuit."""
+    """List channels by id, each with the state of its circuit and its messages."""
     page = await call.context.channels.list(call.query.cursor, call.query.limit)
     states = await circuits(call, page.items)
-    return Answer([shown(*one) for one in zip(page.items, states, strict=True)], page.next_cursor)
+    found = await deliveries(call.context)
+    items = [
+        shown(channel, circuit, found.get(channel.id, ChannelDelivery()))
+        for channel, circuit in zip(page.items, states, strict=True)
+    ]
+    return Answer(items, page.next_cursor)
 
 
 ROUTES: tuple[Route[Any, Any], ...] = (

@@ -19,6 +19,7 @@ from ingest.dashboard.definition_forms.form_fields import (
     Text,
 )
 from ingest.dashboard.definition_forms.list_fields import Choice, Choices, Rows, Secrets
+from ingest.providers.known_providers import PROVIDERS
 from ingest.verify.auth_types import CONFIGURATIONS
 from ingest.verify.signature import Algorithm, Encoding
 
@@ -72,7 +73,12 @@ def webhook_form(
                 ),
             ),
             Group("auth", (_with_type(choice), *secrets, *AUTH_FIELDS.get(auth_type, ())), path="auth"),
-            Group("conversation", _conversation_fields(channels), path="conversation"),
+            Group(
+                "conversation",
+                _conversation_fields(channels),
+                path="conversation",
+                advanced=auth_type in PROVIDERS,
+            ),
             Group("filter", _FILTER, path="filter", advanced=True),
             Group("dedupe", _DEDUPE, path="dedupe", advanced=True),
             Group("request", _REQUEST, advanced=True),

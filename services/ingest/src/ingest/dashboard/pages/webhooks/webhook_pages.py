@@ -40,10 +40,11 @@ async def list_webhooks(call: PageCall) -> Html:
 
 
 async def _counts(call: PageCall, figure: str, since: str) -> Mapping[str, int] | None:
-    """The figure of each webhook since a moment. None if it cannot be read."""
+    """The figure of each webhook since a moment. None if it cannot be read, or is not built yet."""
     query = {"since": since, "limit": str(MOST_NAMES)}
     groups = await call.api.part("getFigureGroups", path={"figure": figure}, query=query)
-    return {one.subject: one.count for one in groups.data.groups} if groups.ok else None
+    is_known = groups.ok and groups.data.built_until is not None
+    return {one.subject: one.count for one in groups.data.groups} if is_known else None
 
 
 def auth_word(call: PageCall) -> Any:
