@@ -7,7 +7,7 @@ import pytest
 from filas.flows import publishing_checks
 from filas.flows.imports.flow_builder import ImportRefused
 from filas.flows.imports.importing import import_flow
-from filas.flows.imports.node_places import HEIGHT, WIDTH
+from filas.flows.imports.node_places import GAP, WIDTH, height_of
 from tests.shared.flows.imports.typebots import (
     NAMES,
     converted,
@@ -43,10 +43,11 @@ def test_the_flow_can_be_published(name: str) -> None:
     assert set(named) <= set(nodes)
     added = {node["id"] for node in found.definition["nodes"] if node["data"].get("label") == "Between two rounds"}
     assert set(nodes) - set(named) <= {"start"} | added
-    places = list(nodes.values())
-    for index, one in enumerate(places):
-        for other in places[:index]:
-            assert abs(one["x"] - other["x"]) >= WIDTH or abs(one["y"] - other["y"]) >= HEIGHT
+    places = [(node["position"]["x"], node["position"]["y"], height_of(node)) for node in found.definition["nodes"]]
+    for index, (x, y, height) in enumerate(places):
+        for other_x, other_y, other_height in places[:index]:
+            is_beside = abs(x - other_x) >= WIDTH
+            assert is_beside or y >= other_y + other_height + GAP or other_y >= y + height + GAP
 
 
 @pytest.mark.parametrize("name", NAMES)
