@@ -1,11 +1,12 @@
 """Measures figures over time: how long their answers take at 90 days and 5 million events, how fast they are built from
 rows, and what the indexes that the builder needs cost the writers.
 
-`python -m tests.benchmarks.analytics`
+`python -m tests.benchmarks.analytics`, or only one part: `answers`, `building` or `indexes`.
 """
 
 import asyncio
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -96,9 +97,12 @@ async def fill_rollups(database: Database, now: datetime) -> int:
         ("deliveries", CHANNELS, 1, ["sent", "delivered", "read", "failed"]),
         ("latency", WEBHOOKS, 1, [""]),
         ("refusals", WEBHOOKS, 1, ["signature"]),
+        ("flow-retries", FLOWS, 1, [""]),
+        ("node-retries", FLOWS, NODES, [""]),
+        ("channel-retries", CHANNELS, 1, [""]),
     )
     widths: tuple[tuple[Resolution, timedelta, int], ...] = (
-        ("day", timedelta(days=1), 90),
+        ("day", timedelta(days=1), 180),  # 90 days, and the period before
         ("hour", timedelta(hours=1), 14 * 24),
         ("minute", timedelta(minutes=1), 6 * 60),
     )
@@ -150,6 +154,12 @@ async def answers(database: Database) -> None:
         "webhooks by events, 90 days": lambda: analytics.groups("events", days, subject=None, limit=50),
         "nodes of one flow, 90 days": lambda: analytics.groups("nodes", days, subject="s7", limit=50),
         "nodes of all flows, 90 days": lambda: analytics.groups("nodes", days, subject=None, limit=50),
+        "executions and the period before, 90 days": lambda: analytics.series(
+            "executions", days, subject=None, part=None, with_previous=True
+        ),
+        "nodes by failures, 90 days": lambda: analytics.groups("nodes", days, subject=None, limit=5, order="failures"),
+        "nodes by time, 90 days": lambda: analytics.groups("nodes", days, subject=None, limit=5, order="slowest"),
+        "retries of nodes, 90 days": lambda: analytics.groups("node-retries", days, subject=None, limit=500),
         "overview, 8 days by hour": lambda: analytics.overview(hours),
         "webhooks by events, 8 days by hour": lambda: analytics.groups("events", hours, subject=None, limit=50),
         "overview, 6 hours by minute": lambda: analytics.overview(minutes),
@@ -212,7 +222,9 @@ async def index_costs(database: Database) -> None:
 
 
 async def main() -> None:
-    """Runs the three parts on a server of their own."""
+    """Runs the parts on a server of their own."""
+    chosen = sys.argv[1:] or ["indexes", "answers", "building"]
+    parts = {"indexes": index_costs, "answers": answers, "building": building}
     with tempfile.TemporaryDirectory() as directory, PostgresServer(Path(directory)) as server:
         dsn = server.dsn("postgres")
         await migrate.migrate(dsn)
@@ -220,9 +232,8 @@ async def main() -> None:
         database.start()
         await database.wait_ready(10)
         try:
-            await index_costs(database)
-            await answers(database)
-            await building(database)
+            for name in chosen:
+                await parts[name](database)
         finally:
             await database.close()
 

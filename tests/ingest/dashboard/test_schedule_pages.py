@@ -144,6 +144,7 @@ async def test_the_next_ticks_are_shown_while_editing(api: Api, browser: Browser
     csrf = page.form(f"{LIST}/daily").fields["csrf"]
     for fields, text in (
         ({"cron": "0 7 * * *", "timezone": "UTC"}, "T07:00:00.000Z"),
+        ({"cron": "0 7 * * *", "flowId": "what is typed", "version": "x"}, "T07:00:00.000Z"),
         ({"cron": "x"}, "cron:"),
         ({"cron": ""}, "Give a cron expression"),
         ({"at[0].value": "2001-01-01T00:00"}, "No tick is to come."),

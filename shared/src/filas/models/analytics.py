@@ -97,6 +97,11 @@ SUBJECTS: Final[dict[Figure, SubjectKind]] = {
 WITH_NODES: Final[frozenset[Figure]] = frozenset({"nodes", "outputs", "endings", "node-retries"})
 """The figures by flow and node."""
 
+ONLY_COUNTED: Final[frozenset[Figure]] = frozenset(
+    {"received", "webhook-retries", "flow-retries", "node-retries", "channel-retries", "queue-retries"}
+)
+"""The figures without outcomes and times."""
+
 FAILED_OUTCOMES: Final = ("failed", "timed-out")
 """The outcomes of what has failed, of every figure."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -12,6 +13,7 @@ import asyncpg
 from filas.models.analytics import (
     ALL,
     FAILED_OUTCOMES,
+    ONLY_COUNTED,
     WIDTHS,
     Comparison,
     Figure,
@@ -118,6 +120,25 @@ NODES_BY_FAILURES: Final = _of_subject(GROUPS_BY_FAILURES)
 NODES_BY_TIME: Final = _of_subject(GROUPS_BY_TIME)
 """The groups of one subject, $6: the nodes of a flow."""
 
+# Of a figure without outcomes and times, `chosen` has everything.
+COUNTS: Final = re.sub(
+    r"\)\nselect c\.rank.*",
+    """), earlier as materialized (
+    select r.subject, r.part, sum(r.count)::bigint as total
+    from unnest($5::timestamptz[]) as b (at) cross join lateral (
+        select subject, part, count from rollups
+        where resolution = $1 and figure = $2 and at = b.at and subject <> '*' offset 0) r
+    group by r.subject, r.part
+)
+select rank, subject, part, '' as outcome, true as present, rank::bigint as count, 0 as sum_ms from chosen
+union all
+select c.rank, subject, part, '', false, e.total, 0 from chosen c join earlier e using (subject, part)
+order by 1 desc, 2, 3""",
+    GROUPS_BY_COUNT,
+    flags=re.DOTALL,
+)
+COUNTS_OF_SUBJECT: Final = _of_subject(COUNTS)
+
 _ORDERED: Final[dict[GroupOrder, tuple[str, str]]] = {
     "count": (GROUPS_BY_COUNT, NODES_BY_COUNT),
     "failures": (GROUPS_BY_FAILURES, NODES_BY_FAILURES),
@@ -162,7 +183,7 @@ class RollupSum:
         self.sum_ms += row["sum_ms"]
         if row["outcome"]:
             self.outcomes[row["outcome"]] = self.outcomes.get(row["outcome"], 0) + row["count"]
-        for bucket, column in enumerate(COLUMNS):
+        for bucket, column in enumerate(COLUMNS if COLUMNS[0] in row else ()):
             self.histogram[bucket] += row[column] or 0
 
     def totals(self) -> Totals:
@@ -231,6 +252,8 @@ class AnalyticsRepository:
         """A figure by subject and part, ordered. Raises StoreUnavailable."""
         arguments: list[object] = [span.step, figure, span.buckets(), limit + 1, span.before().buckets()]
         of_all, of_one = _ORDERED[order]
+        if figure in ONLY_COUNTED and order == "count":
+            of_all, of_one = COUNTS, COUNTS_OF_SUBJECT
         if subject is None:
             rows = await self._database.fetch(of_all, *arguments)
         else:

@@ -16,6 +16,8 @@ from ingest.dashboard.pages.schedules.schedule_form import ADDED_BY_ANSWERS, sch
 LIST: Final = "/dashboard/schedules"
 SHOWN_TICKS: Final = 10
 MOST_NAMES: Final = 200
+TIMES: Final = ("cron", "every", "at", "timezone", "startsAt", "endsAt")
+"""The fields on which the ticks depend."""
 
 
 async def show_list(call: PageCall) -> Html:
@@ -106,10 +108,10 @@ async def _form_page(call: PageCall, view: FormView, schedule: Schedule | None =
 async def _ticks(call: PageCall, view: FormView) -> dict[str, Any]:
     """Returns the ticks and warnings of what the form shows, or why there are none."""
     body = view.body or view.stored
-    if not any(body.get(name) for name in ("cron", "every", "at")) or view.errors:
+    asked = {name: body[name] for name in TIMES if body.get(name) is not None}
+    if not asked.keys() & {"cron", "every", "at"}:
         return {"ticks": None, "warnings": (), "tick_problem": ""}
-    asked = {name: value for name, value in body.items() if name not in ADDED_BY_ANSWERS and value is not None}
-    asked.setdefault("flowId", "none")
+    asked["flowId"] = "none"  # the ticks do not depend on it
     try:
         found = await call.api.call("previewSchedule", query={"preview": SHOWN_TICKS}, body=asked)
     except ApiProblem as problem:
