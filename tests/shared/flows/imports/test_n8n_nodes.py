@@ -58,6 +58,15 @@ def test_the_data_of_the_node_before() -> None:
     assert data_of(found, "wait") == {"ms": 120_000}
 
 
+def test_fields_as_json() -> None:
+    """Each field is a variable; a text that is JSON only after its expressions are filled in is reported."""
+    written = '{"a": 1, "b": "={{ $json.body.x }}"}'
+    found = converted(node("Set", "set", {"mode": "raw", "jsonOutput": written}, version=3.4))
+    assert [one["value"] for one in data_of(found, "set")["assignments"]] == [1, "{{ webhook.body.x }}"]
+    wrong = converted(node("Set", "set", {"mode": "raw", "jsonOutput": '={"a": {{ $json.body }}}'}, version=3.4))
+    assert notes_of(wrong, "Set") == ("changed", ["code-not-carried"])
+
+
 def compared(kind: str, operation: str, right: Any) -> tuple[dict[str, Any], str]:
     """The rule of a comparison with `$json.body.x`, and the status of its node."""
     condition = {

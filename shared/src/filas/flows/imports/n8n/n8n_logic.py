@@ -6,7 +6,7 @@ from typing import Any, Final
 from filas.flows import value_limits
 from filas.flows.imports.foreign_fields import mapping, number, objects, text
 from filas.flows.imports.n8n.n8n_conditions import rule_of, test_of
-from filas.flows.imports.n8n.n8n_parts import Convert, N8nCall, N8nPart
+from filas.flows.imports.n8n.n8n_parts import Convert, N8nCall, N8nPart, json_of
 from filas.flows.imports.n8n.n8n_scope import NodeData, Step
 from filas.flows.imports.template_text import slug
 
@@ -104,9 +104,12 @@ def _assigned(call: N8nCall) -> list[tuple[str, Any]]:
     for kind, listed in call.node.part("values").items():
         for one in objects(listed):
             found.append((text(one.get("name")), _typed(one.get("value"), kind, call)))
-    if not found and text(parameters.get("jsonOutput")):
-        call.report.add("code-not-carried", code=parameters["jsonOutput"])
-        found.append(("json", None))
+    written = text(parameters.get("jsonOutput"))
+    if not found and written:
+        found += mapping(json_of(call, written)).items()
+        if not found:
+            call.report.add("code-not-carried", code=written)
+            found.append(("json", None))
     return [(name, value) for name, value in found if name]
 
 

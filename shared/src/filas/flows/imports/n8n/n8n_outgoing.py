@@ -1,10 +1,9 @@
 """n8n's outgoing calls and messages: requests, WhatsApp, Telegram, Slack, e-mail."""
 
-import json
 from typing import Any, Final
 
 from filas.flows.imports.foreign_fields import mapping, number, objects, text
-from filas.flows.imports.n8n.n8n_parts import Convert, N8nCall, N8nPart
+from filas.flows.imports.n8n.n8n_parts import Convert, N8nCall, N8nPart, json_of
 from filas.flows.imports.n8n.n8n_scope import NodeData
 from filas.flows.imports.outbound_fields import address, note_secret_headers, supported_method
 
@@ -52,19 +51,11 @@ def _pairs(call: N8nCall, kind: str) -> dict[str, Any]:
     written = text(parameters.get("jsonHeaders" if kind == "header" else "jsonQuery"))
     written = written or text(parameters.get(f"{kind}ParametersJson"))
     if not found and written:
-        pairs = mapping(_json_of(call, written))
+        pairs = mapping(json_of(call, written))
         if not pairs:
             call.report.add("code-not-carried", code=written)
         found = {name: text(value) for name, value in list(pairs.items())[:100]}
     return found
-
-
-def _json_of(call: N8nCall, written: str) -> Any:
-    """The JSON of a text in which expressions are values, with templates."""
-    try:
-        return call.expressions.value(json.loads(written.removeprefix("=")))
-    except (ValueError, RecursionError):
-        return None
 
 
 def _add_body(call: N8nCall, data: dict[str, Any], headers: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """What a node of a workflow becomes, and the common parts of the conversions."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,3 +75,11 @@ class N8nCall:
 
 Convert = Callable[[N8nCall], N8nPart | None]
 """Converts a node. None: it cannot be converted, and the report has the reason."""
+
+
+def json_of(call: N8nCall, written: str) -> Any:
+    """The JSON of a text in which expressions are values, with templates."""
+    try:
+        return call.expressions.value(json.loads(written.removeprefix("=")))
+    except (ValueError, RecursionError):
+        return None
