@@ -96,6 +96,12 @@ async def test_both_sides_change_each_other(browser: Browser, vendor: bool) -> N
         assert await text_of(lab) == FLOW.replace('"Hi"', '"Hello"')
         await lab.page.evaluate("lab.store.undo()")
         assert await text_of(lab) == FLOW
+        await lab.page.evaluate("document.getElementById('json').hidden = true")
+        await lab.page.evaluate(CHANGE_TEXT)
+        await lab.page.evaluate("document.getElementById('json').hidden = false")
+        await written(lab, '"Hello"')
+        await lab.page.evaluate("lab.store.undo()")
+        assert await text_of(lab) == FLOW
         await write(lab, FLOW.replace('"zulu": 1', '"zulu": '))
         assert (await lab.flow())["zulu"] == 1
         await expect(lab.page.locator("#json").get_by_text("a value is expected here").first).to_have_count(

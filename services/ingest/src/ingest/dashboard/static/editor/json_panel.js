@@ -9,9 +9,7 @@ import { createTexts } from "editor/form_texts";
 export class JsonDocument {
   constructor({ store, schema, texts }) {
     Object.assign(this, { store, schema, texts: createTexts(texts) });
-    this.text = formatJson(store.get());
-    this.error = null;
-    this.tree = parseTree(this.text);
+    this.changed(formatJson(store.get()));
   }
 
   /* The text was edited. Gives the flow to the store, if there is one. */
@@ -28,6 +26,7 @@ export class JsonDocument {
       return;
     }
     const flow = sharing(this.store.get(), this.tree.value);
+    this.flow = flow;
     if (flow !== this.store.get()) this.store.set(flow, { undoable: true, origin: "json" });
   }
 
@@ -35,10 +34,12 @@ export class JsonDocument {
   changesFromStore() {
     const flow = this.store.get();
     if (this.error) return [{ from: 0, to: this.text.length, insert: formatJson(flow) }];
-    return changesTo(this.text, flow);
+    return changesTo(this.text, flow, this.tree, this.flow);
   }
 
+  /* The text has become the flow of the store. */
   changed(text) {
+    this.flow = this.store.get();
     this.text = text;
     this.tree = parseTree(text);
     this.error = null;
@@ -86,6 +87,7 @@ export function createJsonPanel(root, { store, schema, texts }) {
   const panel = new JsonDocument({ store, schema, texts });
   let shown = null;
   let isClosed = false;
+  let isOutdated = false;
   root.classList.add("json-panel");
   const ready = import("editor/json_editor").then(
     ({ createEditor }) => createEditor,
@@ -106,15 +108,34 @@ export function createJsonPanel(root, { store, schema, texts }) {
   }
 
   function follow() {
-    if (isSame(panel.error ? undefined : panel.tree.value, store.get())) return;
+    if (!panel.error && isSame(panel.flow, store.get())) return;
     shown.change(panel.changesFromStore());
   }
 
-  const unsubscribe = store.subscribe((flow, origin) => {
-    if (!shown || origin === "scopes") return;
+  /* What is not seen costs nothing while the canvas is used. */
+  function update(origin) {
+    isOutdated = root.offsetParent === null;
+    if (isOutdated) return;
+    follow();
+    shown.mark();
     if (origin === "selection") reveal();
-    else if (origin === "problems") shown.mark();
-    else if (origin !== "json") follow();
+  }
+
+  function catchUp() {
+    if (shown && isOutdated) update("selection");
+  }
+
+  /* The panel is hidden by itself, or with what is around it. */
+  const sight = new IntersectionObserver(catchUp);
+  sight.observe(root);
+  const attribute = new MutationObserver(catchUp);
+  attribute.observe(root, { attributeFilter: ["hidden"] });
+
+  const unsubscribe = store.subscribe((flow, origin) => {
+    if (!shown || origin === "scopes" || origin === "json") return;
+    if (isOutdated || root.offsetParent === null || !["selection", "problems"].includes(origin)) update(origin);
+    else if (origin === "selection") reveal();
+    else shown.mark();
   });
 
   return {
@@ -128,6 +149,8 @@ export function createJsonPanel(root, { store, schema, texts }) {
     destroy() {
       isClosed = true;
       unsubscribe();
+      sight.disconnect();
+      attribute.disconnect();
       shown?.destroy();
       root.replaceChildren();
     },

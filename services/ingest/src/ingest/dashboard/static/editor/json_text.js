@@ -211,10 +211,10 @@ function inOneLine(value) {
 }
 
 /* The changes [{from, to, insert}] after which the text has this value, in the order of the text. What is the same
-   stays as it is written. */
-export function changesTo(text, value) {
+   stays as it is written. `before` is the value of the text: parts that are the same object in both are not compared. */
+export function changesTo(text, value, tree = parseTree(text), before = tree.value) {
   const changes = [];
-  change(text, parseTree(text), value, changes);
+  change(text, tree, before, value, changes);
   return changes;
 }
 
@@ -222,19 +222,19 @@ export function applyChanges(text, changes) {
   return changes.reduceRight((result, { from, to, insert }) => result.slice(0, from) + insert + result.slice(to), text);
 }
 
-function change(text, node, value, changes) {
-  if (isSame(node.value, value)) return;
+function change(text, node, before, value, changes) {
+  if (before === value || isSame(before, value)) return;
   if (node.type === "object" && isObject(value) && node.members.length && Object.keys(value).length) {
-    changeMembers(text, node, value, changes);
+    changeMembers(text, node, before, value, changes);
   } else if (node.type === "list" && Array.isArray(value) && node.items.length && value.length) {
-    changeItems(text, node, value, changes);
+    changeItems(text, node, before, value, changes);
   } else {
     const indent = indentAt(text, node.from);
     changes.push({ from: node.from, to: node.to, insert: formatJson(value, indent, column(text, node.from)) });
   }
 }
 
-function changeMembers(text, node, value, changes) {
+function changeMembers(text, node, before, value, changes) {
   const kept = node.members.filter(({ key }) => value[key] !== undefined && Object.hasOwn(value, key));
   const added = entries(value).filter(([key]) => !Object.hasOwn(node.value, key));
   if (!kept.length) {
@@ -247,25 +247,25 @@ function changeMembers(text, node, value, changes) {
   });
   const parts = node.members.map((member) => ({ from: member.from, to: member.node.to, kept: kept.includes(member) }));
   for (const member of node.members) {
-    if (kept.includes(member)) change(text, member.node, value[member.key], changes);
+    if (kept.includes(member)) change(text, member.node, before[member.key], value[member.key], changes);
   }
   removeAndAppend(text, node, parts, inserts, changes);
 }
 
-function changeItems(text, node, value, changes) {
+function changeItems(text, node, before, value, changes) {
   const old = node.items;
   if (old.length === value.length) {
-    old.forEach((item, index) => change(text, item, value[index], changes));
+    old.forEach((item, index) => change(text, item, before[index], value[index], changes));
     return;
   }
   let head = 0;
-  while (head < Math.min(old.length, value.length) && isSame(old[head].value, value[head])) head += 1;
+  while (head < Math.min(old.length, value.length) && isSame(before[head], value[head])) head += 1;
   let tail = 0;
-  while (tail < Math.min(old.length, value.length) - head && isSame(old.at(-1 - tail).value, value.at(-1 - tail))) tail += 1;
+  while (tail < Math.min(old.length, value.length) - head && isSame(before.at(-1 - tail), value.at(-1 - tail))) tail += 1;
   const removed = old.slice(head, old.length - tail);
   const added = value.slice(head, value.length - tail);
   const paired = Math.min(removed.length, added.length);
-  for (let index = 0; index < paired; index += 1) change(text, removed[index], added[index], changes);
+  for (let index = 0; index < paired; index += 1) change(text, removed[index], before[head + index], added[index], changes);
   const gone = new Set(removed.slice(paired));
   const parts = old.map((item) => ({ from: item.from, to: item.to, kept: !gone.has(item) }));
   const inserts = added.slice(paired).map((item) => (indent) => formatJson(item, indent));
