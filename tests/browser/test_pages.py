@@ -26,5 +26,6 @@ async def test_a_page_opens(visitors: Visitors, clinic: Clinic, shown: Dashboard
         assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == BACKGROUND[look.theme]
         assert await page.locator("h1").count() == 1
         assert (await page.title()).strip()
+        assert await page.locator("nav.rail li a").count() > 10
         await accessibility.fits(page)
         await accessibility.check(page)

@@ -142,6 +142,7 @@ class Browser:
             reader.feed(html)
             reader.finish()
             assert "Content-Security-Policy" in page.headers
+            assert 'class="rail"' not in html or "/dashboard/conversations" in page.links, "the navigation is empty"
             is_live = "data-live=" in html or "?at=" in str(response.url)
             assert is_live or " data-region" not in html, "the route of a page with live regions has no Live"
         return page

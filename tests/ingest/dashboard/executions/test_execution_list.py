@@ -37,7 +37,7 @@ async def test_a_row_leads_to_the_conversation_of_its_contact(api: Api, browser:
     [listed] = [one for one in (await api.get("/executions")).data if one["id"] == str(with_contact)]
     assert (listed["channel"], listed["contact"]) == ("whatsapp", "5511999990000")
     page = await browser.open("/executions")
-    link = f'<a href="/dashboard/conversations/{listed["conversationId"]}">5511999990000</a>'
+    link = f'<a href="/dashboard/conversations/{listed["conversationId"]}"><bdi dir="auto">5511999990000</bdi></a>'
     rows = {one: next(row for row in page.html.split("<tr ") if str(one) in row) for one in (with_contact, without)}
     assert link in rows[with_contact]
     assert "/dashboard/conversations/" not in rows[without]

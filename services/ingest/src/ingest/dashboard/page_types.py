@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -20,6 +20,9 @@ from ingest.dashboard.presentation.texts import Reader
 from ingest.dashboard.presentation.time_filters import NAMES as TIMES
 from ingest.dashboard.presentation.time_filters import with_zone
 from ingest.dashboard.sessions import return_path
+
+_REPLACEABLE: Final = frozenset({"live"})
+"""What a page may replace of the values that every template receives: whether it is live now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,12 @@ class PageCall:
     def render(
         self, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
     ) -> Html:
-        """Returns a page made of a template. It receives `call`, `t`, `may`, `now` and `values`."""
+        """Returns a page made of a template. It receives `call`, `t`, `now`, what all templates receive, and `values`.
+
+        Raises ValueError for a value that would replace one of those of every template, such as the navigation.
+        """
+        if replaced := (self.shared.keys() - _REPLACEABLE) & values.keys():
+            raise ValueError(f"every template receives {sorted(replaced)[0]!r} already")
         now = datetime.now(UTC)
         text = self.renderer.render(template, self.reader, now, {**self.shared, **values, "call": self})
         return Html(text, status, headers or {})

@@ -63,7 +63,7 @@ async def show_execution(call: PageCall) -> Html:
         node=node_of(definition, node) if step is None else None,
         rows=rows_around(execution.steps, step),
         section=section,
-        sections=SECTIONS,
+        shown_sections=SECTIONS,
         messages=execution.messages[-MESSAGES:],
         timeline=timeline,
         rows_of_timeline=_timeline_rows(call, timeline),
