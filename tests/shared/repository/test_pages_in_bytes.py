@@ -25,7 +25,7 @@ from filas.repository.event_filter import EventFilter
 from filas.repository.events import MAX_UNFINISHED_BYTES, EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.executions.execution_search import ExecutionSearch
-from filas.repository.executions.execution_sql import STEPS_BYTES
+from filas.repository.executions.execution_view_sql import STEPS_BYTES
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import to_json

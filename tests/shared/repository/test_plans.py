@@ -53,13 +53,13 @@ READS_ALL: Final = {
     },
     "diagnosis.ORPHANS": {"executions_unfinished": "ordered, with a limit"},
     "diagnosis.WAITING_BY_CHANNEL": {"notifications_unfinished": "ordered, with a limit"},
-    "retention.DELIVERY_STATUSES": {"delivery_statuses": "a row is deleted when its receipt is recorded"},
+    "retention_sql.DELIVERY_STATUSES": {"delivery_statuses": "a row is deleted when its receipt is recorded"},
 }
 
 # Parts of the statements that a search composes. `{select}` marks a statement around another one.
 FRAGMENTS: Final = frozenset(
     {
-        "executions.execution_sql.SEARCH",
+        "executions.execution_view_sql.SEARCH",
         "executions.execution_search.SEARCH",
         "executions.execution_search._CONVERSATIONS",
         "executions.execution_search.EXAMINED",

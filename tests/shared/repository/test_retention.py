@@ -12,6 +12,7 @@ from filas.contract.identity import content_key, conversation_id, new_id
 from filas.contract.policies import FLOWS
 from filas.models.refusals import NewRefusal
 from filas.repository import retention as retention_module
+from filas.repository import retention_sql
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
@@ -221,7 +222,7 @@ async def test_one_purge_examines_some_conversations_and_the_next_one_continues(
 async def test_every_table_has_an_age_or_a_reason_to_have_none(database: Database) -> None:
     """A table that grows with use and is not purged slows the load of a day after a year."""
     rows = await database.fetch("select tablename from pg_tables where schemaname = 'public'")
-    statements = " ".join(value for value in vars(retention_module).values() if isinstance(value, str))
+    statements = " ".join(value for value in vars(retention_sql).values() if isinstance(value, str))
     purged = set(re.findall(r"delete from (\w+)", statements))
     assert purged & KEPT_TABLES.keys() == set()
     assert {row["tablename"] for row in rows} - purged - KEPT_TABLES.keys() == set()

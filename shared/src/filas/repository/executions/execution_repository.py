@@ -25,7 +25,7 @@ from filas.models.executions import (
     ReplayStart,
 )
 from filas.models.notifications import DueNotification, PendingReceipt
-from filas.repository.executions import execution_rows
+from filas.repository.executions import checkpoint_sql, execution_rows, execution_view_sql, replay_sql
 from filas.repository.executions import execution_sql as sql
 from filas.repository.executions.checkpoint_columns import columns_of
 from filas.repository.executions.execution_messages import messages_of
@@ -225,7 +225,7 @@ class ExecutionRepository:
         return [answers[index] for index in range(len(checkpoints))]
 
     async def _checkpoint(self, checkpoints: Sequence[Checkpoint]) -> list[ExecutionStatus | None]:
-        rows = await self._database.fetch(sql.CHECKPOINT_MANY, *columns_of(checkpoints))
+        rows = await self._database.fetch(checkpoint_sql.CHECKPOINT_MANY, *columns_of(checkpoints))
         statuses = {row["id"]: row["status"] for row in rows}
         return [statuses[checkpoint.execution_id] for checkpoint in checkpoints]
 
@@ -286,7 +286,7 @@ class ExecutionRepository:
         Returns the execution that needs a job. None if `execution_id` does not exist, or `new_id` exists already.
         Raises Conflict if the execution has not ended, has no saved state, or its flow has no such version.
         """
-        found = await self._database.fetchrow(sql.REPLAYABLE, execution_id, version)
+        found = await self._database.fetchrow(replay_sql.REPLAYABLE, execution_id, version)
         if found is None:
             return None
         if not found["ended"]:
@@ -301,16 +301,16 @@ class ExecutionRepository:
             raise Conflict(f"its flow has no version {version}")
         node_id, state = (None, None) if start is None else (start.node_id, start.state)
         row = await self._database.fetchrow(
-            sql.REPLAY, execution_id, new_id, from_failure, newest, trigger, version, node_id, state, run
+            replay_sql.REPLAY, execution_id, new_id, from_failure, newest, trigger, version, node_id, state, run
         )
         return execution_rows.due(row) if row else None
 
     async def replay_source(self, execution_id: UUID) -> ReplaySource | None:
         """What a replay from any node needs of an execution, or None."""
-        row = await self._database.fetchrow(sql.REPLAY_SOURCE, execution_id)
+        row = await self._database.fetchrow(replay_sql.REPLAY_SOURCE, execution_id)
         if row is None:
             return None
-        replies = await self._database.fetch(sql.REPLY_TRIGGERS, execution_id)
+        replies = await self._database.fetch(replay_sql.REPLY_TRIGGERS, execution_id)
         return ReplaySource(
             flow_id=row["flow_id"],
             version=row["version"],
@@ -326,10 +326,10 @@ class ExecutionRepository:
     async def get(self, execution_id: UUID) -> ExecutionWithSteps | None:
         """The execution with its steps and messages in order, or None. Beyond STEPS_BYTES, a step's output states that
         it is not shown."""
-        row = await self._database.fetchrow(sql.GET, execution_id)
+        row = await self._database.fetchrow(execution_view_sql.GET, execution_id)
         if row is None:
             return None
-        found = await self._database.fetch(sql.STEPS, execution_id, sql.STEPS_BYTES)
+        found = await self._database.fetch(execution_view_sql.STEPS, execution_id, execution_view_sql.STEPS_BYTES)
         steps = [execution_rows.step(one) for one in found]
         messages = await messages_of(self._database, execution_id)
         return ExecutionWithSteps(**execution_rows.fields(row), steps=steps, messages=messages)

@@ -18,7 +18,7 @@ from filas.models.executions import (
 )
 from filas.models.record import Page
 from filas.repository.executions import execution_rows
-from filas.repository.executions.execution_sql import SEARCH
+from filas.repository.executions.execution_view_sql import SEARCH
 from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
 
