@@ -36,6 +36,9 @@ from tests.waiting import eventually
 EXAMPLES = 12
 """The number of valid and of invalid requests to each operation. The whole test takes about 20 seconds."""
 
+RUNS = ("POST /api/flows/{id}/test", "POST /api/flows/{id}/tests/run")
+"""Operations that wait for a flow-runner by default."""
+
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -218,7 +221,7 @@ def fuzz_operation(
     )
     @given(case=cases)
     def call(case: schemathesis.Case[Any]) -> None:
-        if operation == "POST /api/flows/{id}/test" and isinstance(case.body, dict):
+        if operation in RUNS and isinstance(case.body, dict):
             case.body.setdefault("timeoutMs", 0)  # no flow-runner runs, so no result is waited for
         response = case.call(base_url=url, headers=HEADERS, session=session)
         statuses.add(response.status_code)
