@@ -82,7 +82,7 @@ class Clinic:
         """Stores the definitions."""
         for name, channel in clinic_flows.channels(self.outside.url).items():
             await self.pipeline.api("PUT", f"/api/channels/{name}", channel)
-        for name, drawn in clinic_flows.FLOWS.items():
+        for name, drawn in (*clinic_flows.EARLIER.items(), *clinic_flows.FLOWS.items()):
             await self.pipeline.api("PUT", f"/api/flows/{name}", drawn(self.outside.url))
         for name, webhook in clinic_flows.webhooks().items():
             await self.pipeline.api("PUT", f"/api/webhooks/{name}", webhook)

@@ -78,6 +78,19 @@ def reminder(_outside: str) -> dict[str, Any]:
     return flow(hello, wait, replied, thanks, remind, edges=edges, name="Lembrete de consulta")
 
 
+def first_reminder(outside: str) -> dict[str, Any]:
+    """The reminder before replies ended the wait: another text, another wait, and no thanks."""
+    drawn = reminder(outside)
+    nodes = [one for one in drawn["nodes"] if one["id"] not in ("respondeu", "obrigado")]
+    for one in nodes:
+        if one["id"] == "espera":
+            one["data"] = {"every": {"days": 1}}
+        elif one["id"] == "lembrete":
+            one["data"] = {"text": "Sua consulta é amanhã."}
+    edges = [edge for edge in drawn["edges"] if {edge["source"], edge["target"]} <= {one["id"] for one in nodes}]
+    return drawn | {"nodes": nodes, "edges": [*edges, {"source": "espera", "target": "lembrete"}]}
+
+
 def payment(outside: str) -> dict[str, Any]:
     """Registers a payment in the accounts, which do not always answer, and thanks the customer."""
     register = node(
@@ -139,6 +152,9 @@ FLOWS = {
     "exame": results,
     "recepcao": escalation,
 }
+
+EARLIER = {"lembrete": first_reminder}
+"""The first version of a flow."""
 
 
 def webhooks() -> dict[str, dict[str, Any]]:

@@ -103,5 +103,12 @@ PAGES: tuple[DashboardPage, ...] = (
     DashboardPage("channel", "/channels/sms"),
     DashboardPage("channel-definition", "/channels/sms?show=definition"),
     DashboardPage("channel-credentials", "/channels/sms?show=credentials"),
+    DashboardPage("flows", "/flows"),
+    DashboardPage("flow", "/flows/marcar-consulta?node=menu"),
+    DashboardPage("flow-versions", "/flows/lembrete?tab=versions"),
+    DashboardPage("flow-uses", "/flows/marcar-consulta?tab=uses"),
+    DashboardPage("flow-comparison", "/flows/lembrete/versions/1..2"),
+    DashboardPage("flow-roll-back", "/flows/lembrete/versions/1/roll-back"),
+    DashboardPage("flow-delete", "/flows/pagamento/delete"),
     DashboardPage("components", "/_components"),
 )

@@ -100,6 +100,7 @@ EXAMPLES = [
     Example("flows import - --from n8n", "", OTHER, 1),
     Example("flows schema", r'(?s).*"\$schema".*'),
     Example("flows test greeting", "", code=1),
+    Example("flows uses greeting", "Nothing uses it, and it uses nothing"),
     Example("flows traffic greeting", r"(?s)NODE +VISITS .*\nstart +0 .*FROM +HANDLE +TO +COUNT\nstart +out +hello +0"),
     Example("channels apply mail -", r"mail \(console\) is stored", CONSOLE),
     Example("channels list", r"ID +TYPE +CIRCUIT +CHANGED\nmail +console +closed +.*"),

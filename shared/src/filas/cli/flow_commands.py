@@ -27,6 +27,7 @@ from filas.cli.output import always_json, as_json, show_json, show_problems, sho
         "test": "filas.cli.flow_test_command:test",
         "traffic": "filas.cli.flow_traffic_command:traffic",
         "tests": "filas.cli.saved_test_commands:tests",
+        "uses": "filas.cli.flow_traffic_command:uses",
         "versions": "filas.cli.flow_version_commands:versions",
     },
 )
@@ -111,11 +112,12 @@ def export(flow_id: str, version: int | None) -> None:
 
 
 @flows.command("list")
+@click.option("--text", metavar="TEXT", help="Only those with TEXT in their id or name.")
 @options.limit
 @as_json
-def list_flows(limit: int, as_json: bool) -> None:
+def list_flows(text: str | None, limit: int, as_json: bool) -> None:
     """List the flows."""
-    found = list(from_environment().items("flows", limit=limit))
+    found = list(from_environment().items("flows", limit=limit, text=text))
     if as_json:
         show_json(found)
         return

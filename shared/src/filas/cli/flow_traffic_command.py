@@ -1,4 +1,4 @@
-"""`filas flows traffic`: how often the nodes and edges of a flow were passed, and where executions ended."""
+"""`filas flows traffic` and `uses`: the traffic of a flow, what refers to it, and what it refers to."""
 
 from typing import Any
 
@@ -38,3 +38,17 @@ def traffic(flow_id: str, version: int | None, as_json: bool, **period: Any) -> 
     show_table(("FROM", "HANDLE", "TO", "COUNT"), edges, nothing="No edges")
     if found["edgesSince"] is not None:
         click.echo(f"\nEdges and endings are counted since {found['edgesSince']}.")
+
+
+@click.command()
+@click.argument("flow_id", metavar="ID")
+@as_json
+def uses(flow_id: str, as_json: bool) -> None:
+    """Show what refers to the flow ID, and the flows, channels and secrets that it refers to."""
+    found = from_environment().get("flows", flow_id, "uses")
+    if as_json:
+        show_json(found)
+        return
+    rows = [("used by", one["kind"], one["id"], one.get("nodeId"), one["field"]) for one in found["usedBy"]]
+    rows += [("uses", one["kind"], one["name"], one["nodeId"], one["field"]) for one in found["uses"]]
+    show_table(("", "KIND", "ID", "NODE", "FIELD"), rows, nothing="Nothing uses it, and it uses nothing")

@@ -183,7 +183,8 @@ class FlowTestCase(Record, frozen=True, kw_only=True):
 
 
 class FlowSummary(Record, frozen=True, kw_only=True):
-    """A flow in a list, with its newest and its published version."""
+    """A flow in a list, with its newest and its published version. `changed_by` is the name of the key that stored the
+    newest one, None if it is not known."""
 
     id: str
     name: str
@@ -191,3 +192,4 @@ class FlowSummary(Record, frozen=True, kw_only=True):
     published_version: int | None
     created_at: datetime
     updated_at: datetime
+    changed_by: str | None = None

@@ -15,6 +15,7 @@ from ingest.api.definitions import (
     flow_check_routes,
     flow_draft_routes,
     flow_import_routes,
+    flow_list_routes,
     flow_routes,
     flow_secret_routes,
     flow_test_routes,
@@ -62,6 +63,7 @@ from ingest.api.routing.route_types import Answer, CsvTable, Route
 ROUTES: tuple[Route[Any, Any], ...] = (
     *queue_routes.ROUTES,
     *queue_clean_routes.ROUTES,
+    *flow_list_routes.ROUTES,
     *flow_routes.ROUTES,
     *flow_check_routes.ROUTES,
     *flow_draft_routes.ROUTES,

@@ -47,6 +47,7 @@ from ingest.dashboard.pages.channels import channel_actions
 from ingest.dashboard.pages.editor import editor_page, script_routes
 from ingest.dashboard.pages.executions import execution_routes
 from ingest.dashboard.pages.executions.execution_picture import LAYOUTS
+from ingest.dashboard.pages.flows import flow_routes
 from ingest.dashboard.pages.schedules import schedule_routes
 from ingest.dashboard.pages.webhooks import webhook_actions
 from ingest.dashboard.preferences import read_preferences, save_preferences
@@ -85,6 +86,7 @@ PAGES: Final[tuple[PageRoute, ...]] = (
     *flow_import.ROUTES,
     *editor_page.ROUTES,
     *script_routes.ROUTES,
+    *flow_routes.ROUTES,
     *audit.ROUTES,
     *keys.ROUTES,
     *webhook_actions.ROUTES,

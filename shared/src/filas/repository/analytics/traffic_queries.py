@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
-from filas.models.analytics import Times
+from filas.models.analytics import FAILED_OUTCOMES, Times
 from filas.repository.analytics.rollup_queries import BUILT_UNTIL, SUMS, RollupSum, Span
 from filas.repository.postgres.database import Database
 
@@ -57,6 +57,25 @@ from unfinished u left join lateral (
 group by s.node_id"""
 
 
+# $1: the hours. $2: the flows. $3: the outcomes of failures.
+ACTIVITY: Final = """
+select s.subject, b.at, sum(r.count)::bigint as count,
+    coalesce(sum(r.count) filter (where r.outcome = any ($3::text[])), 0)::bigint as failed
+from unnest($1::timestamptz[]) as b (at) cross join unnest($2::text[]) as s (subject)
+    cross join lateral (
+        select outcome, count from rollups
+        where resolution = 'hour' and figure = 'executions' and at = b.at and subject = s.subject offset 0) r
+group by s.subject, b.at"""
+
+
+class HourOfFlow(NamedTuple):
+    """How many executions of a flow ended in an hour, and how many of them failed or timed out."""
+
+    at: datetime
+    executions: int
+    failed: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficFigures:
     """The traffic of a flow by the names of nodes in traces. `visits` and `endings` are by status, `outputs` by handle.
@@ -100,6 +119,13 @@ class TrafficRepository:
             waiting={row["node_id"]: row["waiting"] for row in waiting if row["node_id"] is not None},
             waiting_complete=all(row["examined"] < MAX_WAITING for row in waiting),
         )
+
+    async def activity(self, flow_ids: Sequence[str], hours: Sequence[datetime]) -> dict[str, list[HourOfFlow]]:
+        """The hours in which executions of each flow ended. Raises StoreUnavailable."""
+        found: dict[str, list[HourOfFlow]] = {flow_id: [] for flow_id in flow_ids}
+        for row in await self._database.fetch(ACTIVITY, list(hours), list(flow_ids), list(FAILED_OUTCOMES)):
+            found[row["subject"]].append(HourOfFlow(row["at"], row["count"], row["failed"]))
+        return found
 
     async def _edges_since(self, span: Span) -> datetime | None:
         row = await self._database.fetchrow(COUNTED_SINCE)

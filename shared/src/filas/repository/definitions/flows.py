@@ -48,10 +48,14 @@ where f.id = $1 and ($2::integer is null or v.version < $2) order by v.version d
     "version desc",
 )
 
+# $2: how many rows. $3: what the id or the name contains, or null.
 LIST: Final = """
-select f.id, f.name, f.published_version, f.created_at, f.updated_at,
-    (select max(version) from flow_versions where flow_id = f.id) as latest_version
-from flows f where f.id > $1 order by f.id limit $2"""
+select f.id, f.name, f.published_version, f.created_at, f.updated_at, v.version as latest_version,
+    v.created_by as changed_by
+from flows f cross join lateral (
+    select version, created_by from flow_versions where flow_id = f.id order by version desc limit 1) v
+where f.id > $1 and ($3::text is null or position(lower($3) in lower(f.id || ' ' || f.name)) > 0)
+order by f.id limit $2"""
 
 PUBLISHED_VERSION: Final = "select published_version from flows where id = $1"
 
@@ -114,10 +118,11 @@ class FlowRepository:
         rows = await self._database.fetch(VERSIONS, flow_id, before, limit + 1)
         return paging.page_by_name(rows, limit, "version", _version)
 
-    async def list(self, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT) -> Page:
-        """One page of FlowSummary in the order of the flows' ids. Raises InvalidCursor."""
+    async def list(self, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT, text: str | None = None) -> Page:
+        """One page of FlowSummary in the order of the flows' ids. `text` is in the id or the name, in any case. Raises
+        InvalidCursor."""
         limit = paging.bounded(limit)
-        rows = await self._database.fetch(LIST, paging.after_name(cursor), limit + 1)
+        rows = await self._database.fetch(LIST, paging.after_name(cursor), limit + 1, text)
         return paging.page_by_name(rows, limit, "id", lambda row: FlowSummary(**row))
 
     async def published_version(self, flow_id: str) -> int | None:

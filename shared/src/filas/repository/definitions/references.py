@@ -1,6 +1,7 @@
 """Which definitions name a flow, a channel or a secret, so that none of them is deleted while it is in use."""
 
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final, Literal, NamedTuple
 
 from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
@@ -12,6 +13,11 @@ LOCK: Final = "select revision from configuration_revision for update"
 
 WEBHOOKS_OF_FLOW: Final = "select id from webhooks where flow_id = $1 and not deleted order by id limit $2"
 SCHEDULES_OF_FLOW: Final = "select id from schedules where flow_id = $1 order by id limit $2"
+STARTING: Final = """
+select 'webhook' as kind, id, flow_id from webhooks where flow_id = any ($1::text[]) and not deleted
+union all
+select 'schedule', id, flow_id from schedules where flow_id = any ($1::text[])
+order by 1 desc, 2"""
 SCHEDULES_OF_CHANNEL: Final = "select id from schedules where channel = $1 order by id limit $2"
 
 # The definitions are searched as text: nothing here looks into a value that came from outside.
@@ -23,6 +29,14 @@ where f.id > $2 and position($1 in v.definition::text) > 0 order by v.flow_id li
     "octet_length(definition::text)",
     "flow_id",
 )
+
+
+class StartingDefinition(NamedTuple):
+    """A webhook or a schedule with the flow that it starts."""
+
+    kind: Literal["webhook", "schedule"]
+    id: str
+    flow_id: str
 
 
 class FlowText(NamedTuple):
@@ -49,6 +63,11 @@ class ReferenceRepository:
     async def schedules_of_flow(self, flow_id: str, limit: int) -> list[str]:
         """The ids of the schedules that start the flow."""
         return [row["id"] for row in await self._database.fetch(SCHEDULES_OF_FLOW, flow_id, limit)]
+
+    async def starting(self, flow_ids: Sequence[str]) -> list[StartingDefinition]:
+        """The webhooks and schedules that start one of the flows."""
+        rows = await self._database.fetch(STARTING, list(flow_ids))
+        return [StartingDefinition(row["kind"], row["id"], row["flow_id"]) for row in rows]
 
     async def schedules_of_channel(self, channel_id: str, limit: int) -> list[str]:
         """The ids of the schedules whose conversations are over the channel."""

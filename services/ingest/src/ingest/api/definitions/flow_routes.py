@@ -8,7 +8,7 @@ import msgspec
 from filas.flows import value_limits
 from filas.flows.definition import json_schema
 from filas.flows.definition.flow_definition import Edge, FlowHead, NodeHead
-from filas.models.configuration import FlowSummary, FlowVersion
+from filas.models.configuration import FlowVersion
 from ingest.api.definitions.flow_checks import check_definition, field_errors
 from ingest.api.definitions.flow_test_runs import TestedFlow
 from ingest.api.definitions.flow_uses import unknown_uses
@@ -191,12 +191,6 @@ async def delete_flow(call: Call[None, DeleteQuery]) -> Answer:
     return Answer(Deleted(id=flow_id))
 
 
-async def list_flows(call: Call[None, PageQuery]) -> Answer:
-    """Lists flows by id, without their definitions."""
-    page = await call.context.flows.list(call.query.cursor, call.query.limit)
-    return Answer(page.items, page.next_cursor)
-
-
 ROUTES: tuple[Route[Any, Any], ...] = (
     # Before `/flows/{id}`: the router uses the first route that matches.
     Route(
@@ -208,16 +202,6 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         answer=dict[str, Any],
         query=Query,
         bare=True,
-    ),
-    Route(
-        method="GET",
-        path="/flows",
-        handler=list_flows,
-        role="viewer",
-        summary="The flows, without their definitions.",
-        answer=list[FlowSummary],
-        query=PageQuery,
-        paged=True,
     ),
     Route(
         method="PUT",

@@ -52,7 +52,7 @@ async def delete_unused(
     if force:
         return True
     found: list[ReferringDefinition] = []
-    async for one in _references(context, kind, name):
+    async for one in references_to(context, kind, name):
         found.append(one)
         if len(found) == MAX_SHOWN:
             break
@@ -72,7 +72,8 @@ def _in_use(kind: Used, name: str, found: Sequence[ReferringDefinition]) -> ApiP
     return ApiProblem(409, "Conflict", detail, references=msgspec.to_builtins(found))
 
 
-async def _references(context: ApiContext, kind: Used, name: str) -> AsyncIterator[ReferringDefinition]:
+async def references_to(context: ApiContext, kind: Used, name: str) -> AsyncIterator[ReferringDefinition]:
+    """Yields what refers to the object: webhooks, schedules, alert rules, and flows in their published version."""
     rows = context.references
     if kind == "flow":
         for webhook_id in await rows.webhooks_of_flow(name, MAX_SHOWN):

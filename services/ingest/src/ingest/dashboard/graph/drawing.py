@@ -5,11 +5,13 @@
 | `node`             | every node; it is a link if it has an address                  |
 | `node-STATE`       | its state, such as `node-completed`                            |
 | `node-selected`    | the node whose step is shown                                   |
+| `pill-STATE`       | a note at its upper right corner                               |
 
-| class on an edge | meaning                |
-|------------------|------------------------|
-| `edge`           | every edge             |
-| `edge-taken`     | the execution took it  |
+| class on an edge | meaning                                         |
+|------------------|-------------------------------------------------|
+| `edge`           | every edge                                      |
+| `edge-taken`     | the execution took it                           |
+| `edge-CLASS`     | the class of its look, such as its width        |
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,7 +49,8 @@ TYPE_ICONS: Final = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeLook:
     """How a node is shown. `state` is the word of the class, `mark` its shape and `status` its words (empty: none).
-    `order` are the numbers of its steps. `description` is what a screen reader reads, and the text on hovering."""
+    `order` are the numbers of its steps. `pills` are notes with their state, from right to left. `description` is what
+    a screen reader reads, and the text on hovering."""
 
     name: str
     type: str
@@ -55,6 +58,7 @@ class NodeLook:
     mark: str = ""
     status: str = ""
     order: str = ""
+    pills: tuple[tuple[str, str], ...] = ()
     description: str = ""
     address: str | None = None
     selected: bool = False
@@ -62,10 +66,15 @@ class NodeLook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeLook:
-    """How an edge is shown: `taken` strong, others pale. `label` replaces the name of its handle."""
+    """How an edge is shown: `taken` strong, others pale; `css` is a further class. `label` replaces the name of its
+    handle, `title` is the text on hovering. `address` is where a click leads; the same link must be beside the picture,
+    because no screen reader reads edges."""
 
     taken: bool = False
     label: str | None = None
+    css: str = ""
+    title: str = ""
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,9 +131,17 @@ def _icons(looks: Iterable[NodeLook], picture: Picture) -> str:
 
 def _edge(line: Line, look: EdgeLook, prefix: str) -> str:
     marker, css = ("strong", "edge edge-taken") if look.taken else ("pale", "edge")
+    css += f" edge-{escape(look.css)}" if look.css else ""
     handle = line.edge.handle
-    title = f"<title>{escape(shown(handle)[:MAX_TITLE_CHARS])}</title>" if handle and _is_shortened(line) else ""
-    return f'<path class="{css}" d="{path_of(line)}" marker-end="url(#{escape(prefix)}-{marker})">{title}</path>'
+    text = look.title or (handle if handle and _is_shortened(line) else "")
+    title = f"<title>{escape(shown(text)[:MAX_TITLE_CHARS])}</title>" if text else ""
+    path = path_of(line)
+    drawn = f'<path class="{css}" d="{path}" marker-end="url(#{escape(prefix)}-{marker})">{title}</path>'
+    if look.address is None:
+        return drawn
+    # The wide line is invisible and easy to hit.
+    hit = f'<path class="edge-hit" d="{path}">{title}</path>'
+    return f'<a href="{escape(look.address)}" tabindex="-1">{drawn}{hit}</a>'
 
 
 def _is_shortened(line: Line) -> bool:
@@ -158,7 +175,7 @@ def _node(box: Box, look: NodeLook, picture: Picture) -> str:
     inner = (
         f"<title>{description}</title>"
         f'<rect width="{_n(box.width)}" height="{_n(box.height)}" rx="4"/>'
-        f"{_icon(look, picture)}{_texts(box, look)}{_order(look)}"
+        f"{_icon(look, picture)}{_texts(box, look)}{_order(look)}{_pills(box, look)}"
     )
     place = f'transform="translate({_n(box.x)} {_n(box.y)})"'
     if look.address is None:
@@ -192,6 +209,20 @@ def _order(look: NodeLook) -> str:
         f'<g class="order"><rect x="-8" y="-10" width="{_n(width)}" height="18" rx="9"/>'
         f'<text x="{_n(width / 2 - 8)}" y="3">{escape(look.order)}</text></g>'
     )
+
+
+def _pills(box: Box, look: NodeLook) -> str:
+    drawn, right = [], box.width + 8
+    for state, text in look.pills:
+        width = 12 + 6.6 * sum(columns_of(char) for char in text)
+        right -= width
+        drawn.append(
+            f'<g class="pill pill-{escape(state)}">'
+            f'<rect x="{_n(right)}" y="-11" width="{_n(width)}" height="18" rx="9"/>'
+            f'<text x="{_n(right + width / 2)}" y="2">{escape(text)}</text></g>'
+        )
+        right -= 4
+    return "".join(drawn)
 
 
 def _at(point: Point) -> str:

@@ -5,6 +5,9 @@ from typing import Final
 
 OPTIONS: Final = {
     "flowId": "--flow",
+    "nodeId": "--node",
+    "stepStatus": "--step-status",
+    "handle": "--handle",
     "error": "--error",
     "contact": "--contact",
     "since": "--since",

@@ -20,7 +20,10 @@ VIEWS: Final = (
 OF_MANY: Final = ("flowId", "error", "contact", "since", "until")
 """The filters that a replay of many has too. It is of all executions that failed or timed out."""
 
-NAMES: Final = ("status", *OF_MANY, "eventId", "conversationId", "replayOf")
+OF_STEP: Final = ("nodeId", "stepStatus", "handle")
+"""The filters by a step, which the heat map of a flow leads to."""
+
+NAMES: Final = ("status", *OF_MANY, "eventId", "conversationId", "replayOf", *OF_STEP)
 
 
 def filters_of(call: PageCall, names: tuple[str, ...] = NAMES) -> dict[str, str]:
