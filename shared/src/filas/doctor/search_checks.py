@@ -13,7 +13,7 @@ POSTGRES: Final = Subject(kind="postgres")
 async def check_search(stores: DoctorStores) -> Checked:
     """Raises StoreUnavailable."""
     state = await read_search_state(stores.database)
-    checked = Checked(f"{state.events} events in {state.segments} segments, {state.behind_s:.0f} s behind")
+    checked = Checked(f"{state.behind_s:.0f} s behind; indexed events: {state.events}, segments: {state.segments}")
     if state.behind_s > stores.settings.search_behind_s:
         is_more = state.behind_events >= MAX_COUNTED
         number = sentence("doctor.more-than", number=MAX_COUNTED) if is_more else state.behind_events

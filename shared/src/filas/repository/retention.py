@@ -76,6 +76,8 @@ class Ages(msgspec.Struct, frozen=True, kw_only=True):
 KEPT_TABLES: Final = {
     "flows": "a definition: an operator deletes it",
     "flow_versions": "executions name the version that they run, and operators compare versions; deleted with the flow",
+    "flow_drafts": "one row for each flow that is being edited; deleted when it is published, and with the flow",
+    "flow_tests": "definitions, at most 50 for each flow; deleted with it",
     "webhooks": "a definition; a deleted one leaves a row, so that every process learns of its deletion",
     "channels": "a definition; a deleted one leaves a row, so that every process learns of its deletion",
     "secrets": "a definition: an operator deletes it",
