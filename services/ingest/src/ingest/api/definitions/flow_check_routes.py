@@ -13,12 +13,22 @@ from filas.flows.names_in_scope import NameInScope
 from filas.models.configuration import FlowVersion
 from ingest.api.definitions.event_fields import known_fields
 from ingest.api.definitions.flow_checks import check_definition
-from ingest.api.definitions.flow_routes import FlowBody, VersionQuery
+from ingest.api.definitions.flow_routes import VersionQuery
 from ingest.api.routing.identifiers import definition_id, existing_id
 from ingest.api.routing.problems import FieldError, not_found
 from ingest.api.routing.route_types import Answer, Call, Query, Route
 
 NOTHING_STORED = "It stores nothing."
+
+
+class AnyDefinition(msgspec.Struct, frozen=True, kw_only=True):
+    """The definition of a flow, which may have errors. `PUT /api/flows/{id}` has its fields."""
+
+    name: Any = ""
+    settings: Any = msgspec.field(default_factory=dict)
+    variables: Any = msgspec.field(default_factory=list)
+    nodes: Any = msgspec.field(default_factory=list)
+    edges: Any = msgspec.field(default_factory=list)
 
 
 class CheckQuery(Query, frozen=True, kw_only=True):
@@ -137,7 +147,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         summary="Check a definition as publishing does, without storing it. Lists the names in scope at each node.",
         answer=FlowCheck,
         body=dict[str, Any],
-        documented=FlowBody,
+        documented=AnyDefinition,
         query=CheckQuery,
         unaudited=NOTHING_STORED,
     ),
@@ -149,7 +159,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         summary="What a definition would change in the published version of the flow, or in the requested one.",
         answer=FlowDifferences,
         body=dict[str, Any],
-        documented=FlowBody,
+        documented=AnyDefinition,
         query=VersionQuery,
         unaudited=NOTHING_STORED,
     ),

@@ -61,7 +61,7 @@ import("editor/node_form").then(({ createNodeForm }) => {
 });
 frame.whenOpened("json", async (panel) => (await import("editor/json_panel")).createJsonPanel(panel, { store, schema, texts }));
 frame.whenOpened("test", async (panel) =>
-  (await import("editor/test_panel")).createTestPanel(panel, { store, flowId: data.flowId, csrf, texts, highlight: canvas.highlight }),
+  (await import("editor/test_panel")).createTestPanel(panel, { store, flowId: data.flowId, csrf, texts, server, highlight: canvas.highlight }),
 );
 
 if (!store.isReadOnly) saving.check();
