@@ -9,7 +9,9 @@ from tests.browser.clinic import Clinic
 from tests.browser.pages import ASKING, LETTER, PAGES, WAITING_CONVERSATION
 from tests.browser.visitors import Visitors
 
-OWN_ACTIONS = {"/dashboard/preferences", "/dashboard/sign-out", "/dashboard/live/moments"}
+OWN_ACTIONS = {
+    "/dashboard/preferences", "/dashboard/sign-out", "/dashboard/live/moments", "/dashboard/_components/form"
+}  # fmt: skip
 """What is everyone's: they change nothing but what the visitor sees."""
 SUBJECTS = {"dead-letters": LETTER, "executions": ASKING, "conversations": WAITING_CONVERSATION}
 """Finds what an action acts on, by the first part of its path. For other actions any id is enough."""

@@ -22,6 +22,7 @@ from ingest.dashboard.pages.channels.channel_presets import BY_NAME
 
 async def create_channel(call: PageCall) -> PageAnswer:
     """Stores a new channel. A wrong form is shown again."""
+    call.api.require("putChannel")
     name = call.form.get("preset", "")
     preset = BY_NAME.get(name)
     if preset is None:
@@ -45,6 +46,7 @@ async def create_channel(call: PageCall) -> PageAnswer:
 
 async def change_channel(call: PageCall) -> PageAnswer:
     """Stores the changed definition. A wrong form is shown again."""
+    call.api.require("putChannel")
     channel = await channel_of(call)
     return await _changed(call, channel, "definition", channel_form(_known(channel)), "channels.saved")
 

@@ -23,6 +23,7 @@ from ingest.dashboard.pages.webhooks.webhook_pages import (
 
 async def create_webhook(call: PageCall) -> PageAnswer:
     """Stores a new webhook. A wrong form is shown again."""
+    call.api.require("putWebhook")
     provider = call.form.get("provider", "")
     flows, channels = await choices_of(call)
     form = webhook_form(call.form.get("auth.type", "none"), flows=flows, channels=channels, is_new=True)
@@ -47,6 +48,7 @@ async def create_webhook(call: PageCall) -> PageAnswer:
 
 async def change_webhook(call: PageCall) -> PageAnswer:
     """Stores the changed definition. A wrong form is shown again."""
+    call.api.require("putWebhook")
     webhook = await _webhook(call)
     kind = call.form.get("auth.type", "none")
     flows, channels = await choices_of(call)
