@@ -135,6 +135,7 @@ def _end_of(execution: Any, last_message: datetime | None) -> Entry:
 
 async def cancel_executions(call: PageCall) -> Redirect:
     """Cancels what waits: the execution that the form names, or all that wait in the conversation."""
+    call.api.require("cancelExecution")
     page = f"{LIST}/{call.path['id']}"
     if call.form.get("execution"):
         await call.api.call("cancelExecution", path={"id": call.form["execution"]})

@@ -54,6 +54,7 @@ async def show_letter(call: PageCall) -> Html:
 
 async def replay_letter(call: PageCall) -> PageAnswer:
     """Replays one dead letter, with the edited job message if it was changed. A wrong one is shown again."""
+    call.api.require("replayDeadLetter")
     letter_id, edited = call.path["id"], call.form.get("payload")
     letter = (await call.api.call("getDeadLetter", path={"id": letter_id})).data
     # A browser sends line breaks as CR LF.

@@ -53,6 +53,7 @@ async def change_channel(call: PageCall) -> PageAnswer:
 
 async def change_credentials(call: PageCall) -> PageAnswer:
     """Stores other credentials. Nothing else of the definition changes."""
+    call.api.require("putChannel")
     channel = await channel_of(call)
     form = credentials_form(_known(channel))
     if form is None:
@@ -85,6 +86,7 @@ def _known(channel: dict[str, Any]) -> str:
 
 async def send_test_message(call: PageCall) -> PageAnswer:
     """Sends a test message. What is wrong is shown at its field."""
+    call.api.require("testChannel")
     channel = await channel_of(call)
     view = TEST.read(call.reader, call.form)
     try:

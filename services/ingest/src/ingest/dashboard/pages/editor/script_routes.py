@@ -22,6 +22,7 @@ async def compare(call: PageCall) -> Json:
 
 async def save_draft(call: PageCall) -> Json:
     """Saves the field `definition` as the draft that replaces `revision`, and answers the new revision."""
+    call.api.require("putFlowDraft")
     body = {
         "definition": _json(call, "definition"),
         "revision": _number(call, "revision"),
@@ -77,6 +78,7 @@ async def delete_test(call: PageCall) -> Json:
 
 async def run_tests(call: PageCall) -> Json:
     """Runs the saved tests with the field `definition`, and answers how each ended."""
+    call.api.require("runSavedTests")
     return await _answer(call, "runSavedTests", body={"definition": _json(call, "definition")})
 
 

@@ -79,6 +79,7 @@ async def _webhook(call: PageCall) -> ShownWebhook:
 
 async def enable_webhook(call: PageCall) -> Redirect:
     """Enables or disables a webhook. Nothing else of its definition changes, or is checked."""
+    call.api.require("putWebhook")
     webhook = await _webhook(call)
     enabled = call.form.get("enabled") == "true"
     body: dict[str, Any] = {**msgspec.to_builtins(webhook), "enabled": enabled}
@@ -94,6 +95,7 @@ async def delete_webhook(call: PageCall) -> Redirect:
 
 async def send_test_event(call: PageCall) -> PageAnswer:
     """Has the API accept an event, and leads to it. What is wrong is shown above what was typed."""
+    call.api.require("acceptEvents")
     typed = call.form.get("body", "").replace("\r\n", "\n")
     try:
         body = msgspec.Raw(typed.strip().encode("utf-8", "surrogatepass"))
