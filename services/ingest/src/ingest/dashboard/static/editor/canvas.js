@@ -25,6 +25,9 @@ const TYPES = { flow: NodeCard, note: NoteCard };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 const MOVE = { duration: isCalm ? 0 : 200 };
+const READABLE = 0.6;
+const NARROW = 600;
+const frame = () => new Promise((done) => requestAnimationFrame(done));
 const FIT = { padding: 0.12, maxZoom: 1, ...MOVE };
 
 function Canvas({ store, texts, icons, layOut, addNode, handle }) {
@@ -77,13 +80,20 @@ function Canvas({ store, texts, icons, layOut, addNode, handle }) {
           /* The nodes are shown in rows. */
         }
       }
-      requestAnimationFrame(() => {
-        flow.fitView({ ...FIT, duration: 0 });
-        handle.ready();
-      });
+      await frame();
+      await frame();
+      flow.fitView({ ...FIT, duration: 0 });
+      if (flow.getZoom() < READABLE && handle.root.clientWidth < NARROW) showStart();
+      handle.ready();
     };
     start();
   }, [isMeasured]);
+
+  /* On a telephone, a whole flow would be too small to read. */
+  function showStart() {
+    const first = shown.current.nodes.find((node) => node.data.node?.data?.mode === "trigger") ?? shown.current.nodes[0];
+    if (first) flow.setViewport({ x: 16 - first.position.x * READABLE, y: handle.root.clientHeight / 3 - first.position.y * READABLE, zoom: READABLE });
+  }
 
   Object.assign(handle, {
     fit: () => flow.fitView(FIT),

@@ -145,14 +145,3 @@ export function withReferences(value, renamed, isExpression = false, depth = 0) 
   if (!isObject(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withReferences(item, renamed, key === "expression", depth + 1)]));
 }
-
-/* Renames a node, in edges and references too. */
-export function withNodeId(flow, from, to) {
-  const renamed = { [from]: to };
-  const end = (id) => (id === from ? to : id);
-  return {
-    ...flow,
-    nodes: flow.nodes.map((node) => (isObject(node) ? { ...node, id: end(node.id), data: withReferences(node.data, renamed) } : node)),
-    edges: (flow.edges ?? []).map((edge) => (edge?.source === from || edge?.target === from ? { ...edge, source: end(edge.source), target: end(edge.target) } : edge)),
-  };
-}

@@ -28,6 +28,7 @@ export function createFrame(root, { store, texts, icons }) {
   const naming = element("div", { className: "editor-naming" });
   const toolbar = element("div", { className: "editor-tools", role: "group", "aria-label": texts["editor.tools"] });
   const status = element("span", { className: "editor-status muted", role: "status" });
+  const finding = element("div", { className: "editor-finding" });
   const publishing = element("div", { className: "editor-publishing" }, status);
   const palette = element("aside", { className: "editor-palette", id: "editor-palette", "aria-label": texts["editor.palette"] });
   const canvas = element("div", { className: "editor-canvas", id: "editor-canvas" });
@@ -71,7 +72,7 @@ export function createFrame(root, { store, texts, icons }) {
   );
   const side = element("div", { className: "editor-side" }, ...Object.values(panels));
   const body = element("div", { className: "editor-body" }, palette, canvas, side);
-  root.append(element("div", { className: "editor-bar" }, naming, toolbar, publishing), element("div", { className: "editor-main" }, tabs, body));
+  root.append(element("div", { className: "editor-bar" }, naming, toolbar, finding, publishing), element("div", { className: "editor-main" }, tabs, body));
   open(window.matchMedia(NARROW).matches ? "canvas" : "node");
 
   function showProblems() {
@@ -91,7 +92,7 @@ export function createFrame(root, { store, texts, icons }) {
   const frame = {
     palette,
     canvas,
-    toolbar,
+    finding,
     naming,
     /* States what is saved: a text of the catalogue with a shape, a word and a colour. */
     state(name, parameters) {

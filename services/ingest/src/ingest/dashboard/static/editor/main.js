@@ -49,7 +49,7 @@ Object.assign(commands, createCommands({ store, canvas, texts }));
 createPalette(frame.palette, { texts, icons, addNode: commands.add });
 const help = createHelp({ texts });
 frame.connect({ canvas, commands, help, publish: () => (naming.report(), publishing.open()) });
-const find = createFind(frame.toolbar, { store, texts, canvas });
+const find = createFind(frame.finding, { store, texts, canvas });
 handleKeys(root, frame.canvas, { store, canvas, commands, frame, find, help });
 
 const form = element("div", { className: "node-form" });

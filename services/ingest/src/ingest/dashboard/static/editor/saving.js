@@ -87,7 +87,7 @@ export function createSaving({ store, server, data, show, onConflict, onClaimed 
     if (running) {
       await running;
     }
-    if (isSaved() || isInConflict) return;
+    if ((isSaved() && !isNew) || isInConflict) return;
     running = saveOnce().catch((error) => {
       show("save-failed", { reason: error.message });
       saveTimer = setTimeout(save, RETRY_MS);
