@@ -133,6 +133,17 @@ async def test_a_new_flow_begins_with_a_trigger(browser: Browser) -> None:
     assert [node["data"] for node in data["flow"]["nodes"]] == [{"mode": "trigger"}]
 
 
+async def test_notes_are_stored_with_the_flow_within_bounds(api: Api) -> None:
+    """Executions ignore them. Their unknown fields are kept."""
+    notes = [{"id": "n", "text": "Ask first", "position": {"x": 1.5, "y": -2}, "colour": "red"}, {"id": "m"}]
+    stored = (await api.put("/flows/greeting", {**FLOW, "notes": notes})).data
+    assert stored["definition"]["notes"] == notes
+    for wrong, field in (([{"id": "n", "text": "x" * 5001}], "notes[0].text"), ([{"text": "x"}], "notes[0]")):
+        refused = await api.put("/flows/greeting", {**FLOW, "notes": wrong})
+        assert refused.status == 422
+        assert refused.json["errors"][0]["field"].startswith(field)
+
+
 async def test_a_flow_that_is_not_stored_is_not_found(browser: Browser) -> None:
     """It has no editor."""
     await browser.open("/flows/nothing/edit", status=404)
