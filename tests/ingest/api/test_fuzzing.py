@@ -13,6 +13,7 @@ from hypothesis.errors import Unsatisfiable
 from hypothesis.strategies import SearchStrategy
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis.checks import not_a_server_error
+from schemathesis.core import NotSet
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -221,6 +222,8 @@ def fuzz_operation(
     )
     @given(case=cases)
     def call(case: schemathesis.Case[Any]) -> None:
+        if operation in RUNS and isinstance(case.body, NotSet):
+            case.body, case.media_type = {}, "application/json"
         if operation in RUNS and isinstance(case.body, dict):
             case.body.setdefault("timeoutMs", 0)  # no flow-runner runs, so no result is waited for
         response = case.call(base_url=url, headers=HEADERS, session=session)
