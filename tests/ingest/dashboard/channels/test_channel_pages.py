@@ -225,7 +225,7 @@ async def test_each_role_can_do_what_the_api_allows(api: Api) -> None:
             assert (f"{address}/test" in actions, f"{address}/resume" in actions) == (role == "operator",) * 2
             assert f"{address}/delete" not in actions
             assert f"your role is {role}" in page.text
-            for path in ("/channels/mine", "/channels/mine/delete", "/channels/mine/credentials"):
+            for path in ("/channels/mine", "/channels/mine/delete", "/channels/mine/credentials", "/channels/none"):
                 await browser.post(path, {"botToken": "2:other"}, status=403)
             created = {"preset": "console", "id": "other"}
             await browser.post("/channels/new", created, status=403)

@@ -357,8 +357,8 @@ async def test_each_role_can_do_what_the_api_allows(api: Api) -> None:
             assert f"{address}/secrets" not in {
                 one.action for one in (await browser.open("/webhooks/orders?show=secrets")).forms
             }
-            for path in ("/webhooks/orders", "/webhooks/orders/delete", "/webhooks/orders/secrets", "/webhooks/new"):
+            for path in ("/orders", "/orders/delete", "/orders/secrets", "/new", "/none", "/none/enabled"):
                 fields = {"auth.type": "none", "flowId": "greeting", "secret": "x", "id": "other"}
-                await browser.post(path, fields, status=403)
+                await browser.post(f"/webhooks{path}", fields, status=403)
             await browser.post("/webhooks/orders/test", {"body": "{}"}, status=403 if role == "viewer" else 200)
     assert (await api.get("/webhooks/orders")).data["auth"]["secrets"] == ["***"]

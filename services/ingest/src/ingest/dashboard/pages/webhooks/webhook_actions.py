@@ -116,6 +116,7 @@ async def _test_again(call: PageCall, typed: str, problem: str, status: int) -> 
 
 async def add_secret(call: PageCall) -> PageAnswer:
     """Adds a secret beside those that the webhook has."""
+    call.api.require("addWebhookSecret")
     secret = call.form.get("secret", "").strip()
     try:
         await call.api.call("addWebhookSecret", path={"id": call.path["id"]}, body={"secret": secret})
