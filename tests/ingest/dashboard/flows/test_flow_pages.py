@@ -239,6 +239,18 @@ async def test_the_last_executions_and_the_commands_are_shown(browser: Browser, 
     assert "filas flows show orders" in page.text
 
 
+async def test_the_saved_tests_are_listed_and_exported(browser: Browser, api: Api) -> None:
+    await stored(api, FLOW)
+    assert "No saved tests" in (await browser.open("/flows/orders?tab=tests")).text
+    saved = {"request": {"conversation": {"text": "oi"}}, "expect": {"status": "succeeded"}}
+    assert (await api.put("/flows/orders/tests/diz%20oi", saved)).status == 200
+    page = await browser.open("/flows/orders?tab=tests")
+    assert "diz oi" in page.text
+    file = await browser.open("/flows/orders/tests/diz%20oi/export")
+    assert json.loads(file.html)["request"]["conversation"]["text"] == "oi"
+    assert file.headers["Content-Disposition"] == 'attachment; filename="orders-diz_oi.json"'
+
+
 async def test_a_viewer_sees_everything_and_changes_nothing(api: Api, viewer: Browser) -> None:
     """No button is shown, the page states why, and the actions are refused."""
     await stored(api, FLOW, SECOND)

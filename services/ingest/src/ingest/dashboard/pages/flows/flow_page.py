@@ -7,7 +7,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from ingest.api.routing.problems import ApiProblem
-from ingest.dashboard.api_calls import BY_OPERATION
 from ingest.dashboard.page_types import Download, Html, PageCall
 from ingest.dashboard.pages.executions.execution_picture import MAX_SHOWN, node_names, type_word
 from ingest.dashboard.pages.executions.relative_links import query_links
@@ -21,7 +20,7 @@ PERIODS: Final = {
     "30d": timedelta(days=30),
 }
 DEFAULT_PERIOD: Final = "24h"
-TABS: Final = ("traffic", "versions", "uses", *(["tests"] if "listFlowTests" in BY_OPERATION else []), "executions")
+TABS: Final = ("traffic", "versions", "uses", "tests", "executions")
 EXECUTIONS: Final = 20
 VERSIONS: Final = 20
 TABLE_ROWS: Final = 60
@@ -175,3 +174,10 @@ async def export_version(call: PageCall) -> Download:
         raise ApiProblem(404, "Not found", f"the flow has no version {number[:20]}")
     flow = (await call.api.call("getFlow", path={"id": call.path["id"]}, query={"version": number})).data
     return Download(document_text(flow.definition).encode(), f"{flow.id}-v{flow.version}.json")
+
+
+async def export_test(call: PageCall) -> Download:
+    """A saved test as a file, in the form that `filas flow test` reads."""
+    saved = (await call.api.call("getSavedTest", path=call.path)).data
+    text = document_text({"request": saved.request, "expect": saved.expect})
+    return Download(text.encode(), f"{call.path['id']}-{saved.name}.json")
