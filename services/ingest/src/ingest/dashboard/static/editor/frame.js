@@ -112,9 +112,9 @@ export function createFrame(root, { store, texts, icons }) {
     /* Adds the tools, which need the canvas. */
     connect({ canvas: view, commands, publish, help }) {
       frame.show = (id, field) => {
-        view.show(id);
+        view.show(id, { isFocused: false });
         if (root.dataset.shown === "problems") open("node");
-        if (field) frame.focusField?.(field);
+        if (!field || !frame.focusField?.(field)) view.focus(id);
       };
       const undo = tool("undo", "undo-2", store.undo);
       const redo = tool("redo", "redo-2", store.redo);

@@ -168,13 +168,14 @@ export function createNodeForm(root, { store, schema, texts: catalogue, names })
   follow();
   render();
   return {
-    /* Moves the focus to a field of the shown node, such as `rules[0].value`. */
+    /* Moves the focus to a field of the shown node, such as `rules[0].value`. Returns whether there is one. */
     focusField(name) {
       const field = fieldOf(name);
-      if (!field) return;
+      if (!field) return false;
       openAround(field.messages);
       const target = field.control ?? field.messages.closest("fieldset")?.querySelector("input, select, textarea, button");
       target?.focus();
+      return Boolean(target);
     },
     destroy() {
       unsubscribe();
