@@ -15,6 +15,17 @@ function callingNodes(flow) {
   return nodesOf(flow).filter((node) => node.type === "api" || (node.type === "webhook" && node.data?.mode === "send"));
 }
 
+/* The answer that the fields state; undefined for the one that every call gets. A body that is no JSON is a text. */
+function answerOf(status, text) {
+  const code = Number(status) || 200;
+  if (!text.trim()) return code === 200 ? undefined : { status: code };
+  try {
+    return { status: code, body: JSON.parse(text) };
+  } catch {
+    return { status: code, body: text };
+  }
+}
+
 export function createTestPanel(root, { store, flowId, csrf, texts, highlight, server = createServer({ flowId, csrf }) }) {
   const t = (name, parameters) => format(texts[`editor-test.${name}`], parameters);
   if (store.isReadOnly) {
