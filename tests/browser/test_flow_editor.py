@@ -64,6 +64,7 @@ async def two_nodes(visitors: Visitors, clinic: Clinic, how: How) -> None:
         assert await stored(clinic, PUBLISHED, flow_id, 1) == drawn
         assert await clinic.database.fetchval("select count(*) from flow_drafts where flow_id = $1", flow_id) == 0
         assert editor.page.url.endswith(f"/flows/{flow_id}/edit")
+        assert await editor.page.locator("h1").inner_text() == f"Edit the flow Drawn by {how}"
 
 
 async def test_errors_are_shown_at_the_node_while_it_is_edited(visitors: Visitors, clinic: Clinic) -> None:

@@ -89,6 +89,7 @@ async def test_typing_is_one_step_of_undo(visitors: Visitors, clinic: Clinic) ->
         assert found["origins"] == [[1, "form"], [2, "form"]]
 
 
+@pytest.mark.skipif(not LONG, reason="the long form")
 async def test_a_node_is_found_by_its_text_and_centred(visitors: Visitors, clinic: Clinic) -> None:
     """Whatever case and accents are typed. Enter goes to the next match."""
     async with visitors.visitor("viewer") as visitor:

@@ -6,6 +6,7 @@ import { format } from "editor/elements";
 import { handleName, handleOf, handlesOf, nameOf } from "editor/node_types";
 
 const ROW = 5;
+const MAX_LABEL = 13;
 const COLUMN_WIDTH = 260;
 const ROW_HEIGHT = 160;
 
@@ -98,6 +99,11 @@ function drawnNotes(flow, previous, shared) {
   });
 }
 
+/* A longer label would be hidden by the nodes beside it. The card of the node has the whole name. */
+function shortened(label) {
+  return label.length > MAX_LABEL ? `${label.slice(0, MAX_LABEL - 1)}…` : label;
+}
+
 function pairOf({ source, target }) {
   return JSON.stringify([source, target]);
 }
@@ -118,7 +124,7 @@ export function drawnEdges(store, previousEdges, { texts, path }) {
     const beside = parallel.get(pairOf(edge));
     /* The labels of edges between the same nodes would lie on one another. */
     const more = beside.length > 1 ? ` +${beside.length - 1}` : "";
-    const label = handles.length > 1 && edge === beside[0] ? `${handleName(source, sourceHandle, texts)}${more}` : undefined;
+    const label = handles.length > 1 && edge === beside[0] ? `${shortened(handleName(source, sourceHandle, texts))}${more}` : undefined;
     const isTaken = taken.has(pairOf(edge));
     const id = String(index);
     const before = previous.get(edge);

@@ -3,7 +3,7 @@
 import { createCanvas } from "editor/canvas";
 import { createCommands } from "editor/commands";
 import { createConnections } from "editor/connections";
-import { element } from "editor/elements";
+import { element, format } from "editor/elements";
 import { createFind } from "editor/find";
 import { createFrame } from "editor/frame";
 import { createHelp } from "editor/help";
@@ -38,6 +38,9 @@ const saving = createSaving({
   onConflict: (found) => publishing.conflict(found),
   onClaimed: (id) => {
     naming.fixed();
+    const name = store.get().name || id;
+    document.title = document.title.replace(texts["editor.new-title"], () => name);
+    document.querySelector("h1").textContent = format(texts["editor.title"], { flow: name });
     history.replaceState(null, "", `/dashboard/flows/${encodeURIComponent(id)}/edit`);
   },
 });
