@@ -21,9 +21,7 @@ class Process(NamedTuple):
 
 def compile_templates() -> None:
     """Compiles the templates of the dashboard. The other processes do not import it."""
-    assets = importlib.import_module("ingest.dashboard.assets")
-    rendering = importlib.import_module("ingest.dashboard.presentation.rendering")
-    rendering.Renderer(assets.address_of, assets.is_present).compile_all()
+    importlib.import_module("ingest.dashboard.application").compile_templates()
 
 
 PROCESSES = {

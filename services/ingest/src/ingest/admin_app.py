@@ -50,6 +50,8 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
 
     It then answers the requests under way, and enqueues the jobs of every event that it has accepted.
     """
+    # Before the stores are opened: it takes a second, in which this process answers nothing.
+    application.compile_templates()
 
     def compose(stores: Stores) -> ServerParts:
         backfill = EventBackfill(EventRepository(stores.database))

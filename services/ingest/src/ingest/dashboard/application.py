@@ -150,6 +150,11 @@ def register(app: web.Application, context: ApiContext, secret_key: str, *, is_l
     app.add_subapp("/dashboard", dashboard)
 
 
+def compile_templates() -> None:
+    """Compiles the templates of all pages, once in a process. Raises if one is wrong or missing."""
+    Renderer(assets.address_of, assets.is_present).compile_all()
+
+
 def sign_in_render(renderer: Renderer) -> Render:
     """Returns the function that makes the sign-in page."""
 
