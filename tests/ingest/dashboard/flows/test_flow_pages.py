@@ -138,12 +138,12 @@ async def test_the_heat_map_shows_traffic_failures_and_endings(browser: Browser,
     assert passed.html.count("data-row") >= 3
 
 
-@pytest.mark.parametrize("period", ["1h", "24h", "7d", "30d"])
-async def test_the_period_of_the_heat_map_is_chosen(browser: Browser, api: Api, period: str) -> None:
+async def test_the_period_of_the_heat_map_is_chosen(browser: Browser, api: Api) -> None:
+    """One that ends now, or the given times."""
     await stored(api, FLOW)
     await ran(api, "succeeded", *PASSED)
-    page = await browser.open(f"/flows/orders?period={period}")
-    assert "1 succeeded" in page.text
+    for period in ("1h", "24h", "7d", "30d"):
+        assert "1 succeeded" in (await browser.open(f"/flows/orders?period={period}")).text, period
     earlier = "since=2026-01-01T00:00&until=2026-01-02T00:00"
     assert "No execution of this flow ended" in (await browser.open(f"/flows/orders?{earlier}")).text
 
