@@ -9,7 +9,7 @@ from playwright.async_api import Locator, expect
 
 from tests.browser.clinic import Clinic
 from tests.browser.clinic_flows import webhooks
-from tests.browser.flow_editor import FlowEditor, open_editor
+from tests.browser.flow_editor import READY, FlowEditor, open_editor
 from tests.browser.form_filling import Filling, data_part, fields
 from tests.browser.hands import How
 from tests.browser.test_flow_editor import PUBLISHED, stored
@@ -142,11 +142,13 @@ async def test_the_support_menu_is_built_published_and_run(visitors: Visitors, c
     await run(clinic, f"menu-by-{how}", CONTACTS[how])
 
 
-async def test_an_example_of_the_gallery_is_published_as_it_is(visitors: Visitors, clinic: Clinic) -> None:
-    """It has a name, so it needs no other step."""
+@pytest.mark.parametrize(("path", "flow_id"), [("new", "support-menu"), ("my-menu", "my-menu")])
+async def test_an_example_of_the_gallery_is_published_as_it_is(
+    visitors: Visitors, clinic: Clinic, path: str, flow_id: str
+) -> None:
+    """It has a name, so it needs no other step: with an id made of the name, or with the id of the gallery's link."""
     async with visitors.visitor("operator") as visitor:
-        page = await visitor.open("/flows/new/edit?from=support-menu")
-        await page.locator("#editor:not([aria-busy])").wait_for()
-        editor = FlowEditor(page, "mouse")
-        await editor.publish()
-        assert await stored(clinic, PUBLISHED, "support-menu", 1) == MENU
+        page = await visitor.open(f"/flows/{path}/edit?from=support-menu")
+        await page.locator(READY).wait_for()
+        await FlowEditor(page, "mouse").publish()
+        assert await stored(clinic, PUBLISHED, flow_id, 1) == MENU
