@@ -64,6 +64,7 @@ async def seeded(api: Api) -> dict[str, list[str]]:
     run = await api.post("/flows/greeting/test", {"timeoutMs": 0})
     case = {"request": {"replies": ["1"]}, "expect": {"status": "succeeded", "chat": ["Hello"]}}
     assert (await api.put("/flows/tested", FLOW)).status == 200
+    assert (await api.put("/flows/drafted/draft", {"definition": FLOW})).status == 200
     assert (await api.put("/flows/tested/tests/menu", case)).status == 200
     reported = ReportedContact(channel="console", address="5511999990000")
     target = {"channel": "console", "to": "operators"}
@@ -101,6 +102,7 @@ async def seeded(api: Api) -> dict[str, list[str]]:
         "alerts": ["dead-letters", "late-queue"],
         "tested-alerts": ["console-alert"],
         "tested-channels": ["tested"],
+        "drafts": ["drafted"],
         "signed-webhooks": ["signed"],
         "place": ["0", "1"],
     }
@@ -122,6 +124,8 @@ def narrowed(document: dict[str, Any], known: dict[str, list[str]]) -> dict[str,
                         kind = "saved-tests" if parameter["name"] == "name" else "tested-flows"
                     if path == "/api/alerts/{id}/test":  # of an alert that no other operation changes or deletes
                         kind = "tested-alerts"
+                    if path == "/api/flows/{id}/draft":  # which no publication removes
+                        kind = "drafts"
                     if path == "/api/channels/{id}/test":
                         kind = "tested-channels"
                     if path.startswith("/api/webhooks/{id}/secrets"):
