@@ -33,6 +33,7 @@ def _commands(flow_id: str, version: int) -> Copies:
 
 async def roll_back(call: PageCall) -> PageAnswer:
     """Publishes the definition of a version again, as a new version, unless another one was published meanwhile."""
+    call.api.require("putFlow")
     flow_id, number = call.path["id"], call.path["version"]
     wanted = (await call.api.call("getFlow", path={"id": flow_id}, query={"version": number})).data
     query = {"ifVersion": call.form.get("present"), "force": "true" if call.form.get("force") else None}
