@@ -64,6 +64,7 @@ async def seeded(api: Api) -> dict[str, list[str]]:
     run = await api.post("/flows/greeting/test", {"timeoutMs": 0})
     case = {"request": {"replies": ["1"]}, "expect": {"status": "succeeded", "chat": ["Hello"]}}
     assert (await api.put("/flows/tested", FLOW)).status == 200
+    assert (await api.put("/flows/tested/draft", {"definition": FLOW})).status == 200
     assert (await api.put("/flows/drafted/draft", {"definition": FLOW})).status == 200
     assert (await api.put("/flows/tested/tests/menu", case)).status == 200
     reported = ReportedContact(channel="console", address="5511999990000")
@@ -118,9 +119,8 @@ def narrowed(document: dict[str, Any], known: dict[str, list[str]]) -> dict[str,
                     kind = "test-runs" if parameter["name"] == "runId" else path.split("/")[2]
                     if parameter["name"] in ("before", "after"):
                         kind = "flow-versions"
-                    if path.startswith(
-                        "/api/flows/{id}/tests"
-                    ):  # of a flow that no operation publishes, without a runner
+                    # Of a flow that no operation publishes, without a runner, or deletes.
+                    if path.startswith(("/api/flows/{id}/tests", "/api/flows/{id}/draft")):
                         kind = "saved-tests" if parameter["name"] == "name" else "tested-flows"
                     if path == "/api/alerts/{id}/test":  # of an alert that no other operation changes or deletes
                         kind = "tested-alerts"
