@@ -66,11 +66,16 @@ async def running(command: str, variables: dict[str, str]) -> AsyncIterator[Proc
         sys.executable, "-m", "ingest", command, env={**variables, PORTS[command]: str(port)},
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    async with ClientSession() as session:
-        yield Process(process, port, session)
-    if process.returncode is None:
-        process.send_signal(signal.SIGTERM)
-    _, errors = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    try:
+        async with ClientSession() as session:
+            yield Process(process, port, session)
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        _, errors = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    finally:
+        if process.returncode is None:  # a test that fails leaves no process
+            process.kill()
+            await process.wait()
     assert process.returncode == 0, errors.decode()
     assert b"Traceback" not in errors, errors.decode()
 
