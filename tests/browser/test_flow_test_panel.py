@@ -128,6 +128,9 @@ async def chat_and_save(visitors: Visitors, clinic: Clinic, how: How) -> None:
         await expect(dialog.locator(".findings")).to_contain_text("opening hours")
         await expect(dialog.locator(".findings")).to_contain_text("Das 10h às 17h.")
         assert (await clinic.pipeline.api("GET", f"/api/flows/{flow_id}"))["version"] == 1
+        await panel.hands.press(dialog.locator("button.danger"))
+        await expect(dialog.locator(".completed")).to_be_visible()
+        assert (await clinic.pipeline.api("GET", f"/api/flows/{flow_id}"))["version"] == 2
 
 
 async def test_waits_answers_and_events(visitors: Visitors, clinic: Clinic) -> None:

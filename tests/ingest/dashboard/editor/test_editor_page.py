@@ -69,6 +69,20 @@ async def test_the_page_has_the_flow_with_its_unknown_fields(api: Api, browser: 
 
 
 @pytest.mark.usefixtures("canvas")
+async def test_an_earlier_version_opens_without_the_draft(api: Api, browser: Browser) -> None:
+    """It is based on the published version. Saving it asks before it replaces the draft."""
+    await api.put("/flows/greeting", {**FLOW, "name": "First"})
+    await api.put("/flows/greeting", {**FLOW, "name": "Second"})
+    draft = {"definition": {**FLOW, "name": "Draft"}, "revision": 0, "baseVersion": 2}
+    await api.put("/flows/greeting/draft", draft)
+    data = data_of(await browser.open(f"{EDITOR}?version=1"))
+    assert (data["flow"]["name"], data["baseVersion"], data["revision"]) == ("First", 2, 0)
+    data = data_of(await browser.open(EDITOR))
+    assert (data["flow"]["name"], data["baseVersion"], data["revision"] > 0) == ("Draft", 2, True)
+    await browser.open(f"{EDITOR}?version=9", status=404)
+
+
+@pytest.mark.usefixtures("canvas")
 async def test_the_policy_allows_the_import_map_alone(api: Api, browser: Browser) -> None:
     """By its hash. Every module has an address with the hash of its content, which the server has."""
     await api.put("/flows/greeting", FLOW)

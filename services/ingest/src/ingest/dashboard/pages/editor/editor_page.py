@@ -72,7 +72,8 @@ async def lay_out(call: PageCall) -> Json:
 
 
 async def _stored(call: PageCall) -> Mapping[str, Any]:
-    """The definition that the editor starts with, and what is known of it: the draft, else the published version."""
+    """The definition that the editor starts with, and what is known of it: that of the query's `version`, else the
+    draft, else the published version. If there is a draft, changing a version asks before it replaces the draft."""
     example = example_flow(call.query.get("from", ""))
     if call.path["id"] == NEW:
         if example is not None:
@@ -81,6 +82,10 @@ async def _stored(call: PageCall) -> Mapping[str, Any]:
         return {"definition": {"schemaVersion": 1, "name": "", "nodes": [trigger], "edges": []}}
     draft = await _found(call, "getFlowDraft")
     stored = await _found(call, "getFlow")
+    base = stored.version if stored is not None and stored.published else 0
+    if "version" in call.query:
+        version = await call.api.call("getFlow", path=call.path, query={"version": call.query["version"]})
+        return {"definition": version.data.definition, "baseVersion": base}
     if draft is not None:
         return {
             "definition": draft.definition,
@@ -93,7 +98,7 @@ async def _stored(call: PageCall) -> Mapping[str, Any]:
         if example is not None:
             return {"definition": example}
         raise ApiProblem(404, "Not found", f"there is no flow {call.path['id'][:128]!r}")
-    return {"definition": stored.definition, "baseVersion": stored.version if stored.published else 0}
+    return {"definition": stored.definition, "baseVersion": base}
 
 
 async def _found(call: PageCall, operation: str) -> Any:

@@ -15,14 +15,15 @@ function short(value) {
 export function createPublishing({ store, server, saving, texts, icons, showNode }) {
   const t = (name, parameters) => format(texts[`editor.${name}`], parameters);
   const content = element("div", { className: "publish-content" });
-  const publishButton = element("button", { type: "button", className: "primary", onclick: publish }, icon(icons, "upload"), " ", t("publish"));
+  const publishButton = element("button", { type: "button", className: "primary", onclick: () => publish(false) }, icon(icons, "upload"), " ", t("publish"));
+  const anywayButton = element("button", { type: "button", className: "danger", hidden: true, onclick: () => publish(true) }, t("publish-without-tests"));
   const closeButton = element("button", { type: "button", onclick: () => dialog.close() }, t("cancel"));
   const dialog = element(
     "dialog",
     { className: "publish-dialog", "aria-labelledby": "publish-title" },
     element("h2", { id: "publish-title" }, t("publish-title")),
     content,
-    element("div", { className: "wrap" }, publishButton, closeButton),
+    element("div", { className: "wrap" }, publishButton, anywayButton, closeButton),
   );
   document.body.append(dialog);
 
@@ -76,6 +77,7 @@ export function createPublishing({ store, server, saving, texts, icons, showNode
   async function open() {
     publishButton.hidden = false;
     publishButton.disabled = true;
+    anywayButton.hidden = true;
     closeButton.textContent = t("cancel");
     state(t("checking"));
     if (!dialog.open) dialog.showModal();
@@ -107,11 +109,14 @@ export function createPublishing({ store, server, saving, texts, icons, showNode
     }
   }
 
-  async function publish() {
+  /* With `skipTests`, the saved tests of the flow are not run. It is offered when they have failed. */
+  async function publish(skipTests) {
     const flow = store.get();
     publishButton.disabled = true;
+    anywayButton.hidden = true;
     try {
-      const { status, data } = await server.send("publish", { definition: JSON.stringify(flow), baseVersion: String(saving.baseVersion()), revision: String(saving.revision()) });
+      const fields = { definition: JSON.stringify(flow), baseVersion: String(saving.baseVersion()), revision: String(saving.revision()) };
+      const { status, data } = await server.send("publish", skipTests ? { ...fields, skipTests: "true" } : fields);
       if (status === 200) {
         saving.published(data.version, flow);
         publishButton.hidden = true;
@@ -127,6 +132,7 @@ export function createPublishing({ store, server, saving, texts, icons, showNode
         state(data.detail ?? String(status), "notice dead");
         const list = findings(errors, "dead", "✕", t("error-count", { count: errors.length }));
         if (list) content.append(list);
+        anywayButton.hidden = !data.tests;
       }
     } catch (error) {
       state(t("publish-failed", { reason: error.message }), "notice dead");
