@@ -71,6 +71,18 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         process_guard.watch(None)
 
 
+@pytest.fixture(autouse=True)
+def _log_of_one_test() -> Iterator[None]:
+    """What a test configures, such as a command that logs errors alone, ends with it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
 @pytest.fixture
 def own_log() -> Iterator[io.StringIO]:
     """The process's log as JSON lines, configured by `logs.configure` for this test alone."""

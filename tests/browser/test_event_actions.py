@@ -134,7 +134,7 @@ async def test_a_hostile_body_stays_text(visitors: Visitors, clinic: Clinic) -> 
         assert "\\ud800" in shown
         assert await page.locator("main img, main script").count() == 0
         async with page.expect_download() as download:
-            await page.locator("a[download]").first.click()
+            await page.locator("figure.payload a[download]").first.click()
         path = await (await download.value).path()
         assert path.stat().st_size > 900_000
         await visitor.open("/events")
