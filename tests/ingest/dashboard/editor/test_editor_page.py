@@ -178,6 +178,8 @@ async def test_without_the_files_of_npm_the_json_can_be_published(api: Api, brow
     refused = await browser.submit(page, "/dashboard/flows/greeting/edit", {"definition": wrong}, status=422)
     assert "massage" in refused.form("/dashboard/flows/greeting/edit").fields["definition"]
     assert "unknown node type" in refused.text
+    stale = await browser.submit(page, "/dashboard/flows/greeting/edit", {"definition": changed + " "}, status=409)
+    assert "version 2 was published meanwhile" in stale.text
     assert (await api.get("/flows/greeting")).data["version"] == 2
 
 
@@ -187,6 +189,9 @@ async def test_a_new_flow_is_published_as_text_with_its_id(api: Api, browser: Br
     page = await browser.open("/flows/new/edit")
     await browser.submit(page, "/dashboard/flows/new/edit", {"id": "hi", "definition": json.dumps(FLOW)})
     assert (await api.get("/flows/hi")).data["published"] is True
+    other = {"id": "hi", "definition": json.dumps({**FLOW, "name": "Other"})}
+    taken = await browser.submit(page, "/dashboard/flows/new/edit", other, status=409)
+    assert "version 1 was published meanwhile" in taken.text
 
 
 @pytest.mark.usefixtures("canvas")

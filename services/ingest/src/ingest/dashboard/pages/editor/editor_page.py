@@ -41,11 +41,13 @@ async def edit_flow(call: PageCall) -> Html:
 
 
 async def publish_text(call: PageCall) -> PageAnswer:
-    """Publishes the JSON of the form, and shows it again with what is wrong."""
+    """Publishes the JSON of the form, and shows it again with what is wrong. It replaces only the version that the form
+    was made from."""
     text = call.form.get("definition", "")
     flow_id = call.form.get("id", "").strip() if call.path["id"] == NEW else call.path["id"]
     try:
-        answer = await call.api.call("putFlow", path={"id": flow_id}, body=text.encode())
+        query = {"ifVersion": call.form.get("baseVersion")}
+        answer = await call.api.call("putFlow", path={"id": flow_id}, query=query, body=text.encode())
     except ApiProblem as problem:
         if problem.status == 403:
             raise
@@ -129,6 +131,7 @@ async def _page(
         data=data,
         import_map=Markup(import_map().text),  # noqa: S704 -- addresses of ours
         text=text or document_text(definition),
+        base_version=call.form.get("baseVersion") or stored.get("baseVersion", 0),
         problem=problem,
         may_publish=call.api.may("putFlow"),
     )
