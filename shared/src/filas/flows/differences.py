@@ -79,12 +79,14 @@ def _edges(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Diff
     """Compares edges by their source and target, not by their ids. The order of the edges of one handle counts too."""
     olds, news = _targets_by_handle(before), _targets_by_handle(after)
     for way, targets in olds.items():
+        kept = set(news.get(way, ()))
         for target in targets:
-            if target not in news.get(way, ()):
+            if target not in kept:
                 yield Difference("removed", "edge", f"{way} → {target}", "")
     for way, targets in news.items():
+        known = set(olds.get(way, ()))
         for target in targets:
-            if target not in olds.get(way, ()):
+            if target not in known:
                 yield Difference("added", "edge", f"{way} → {target}", "")
         old = olds.get(way, [])
         if old != targets and sorted(old) == sorted(targets):

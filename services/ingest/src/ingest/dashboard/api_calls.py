@@ -80,6 +80,16 @@ class ApiCalls:
                 raise
             raise problem from error
 
+    async def exists(self, operation: str, identifier: str) -> bool:
+        """Whether the operation, a GET, finds what has this id. Raises every other problem than the 404."""
+        try:
+            await self.call(operation, path={"id": identifier})
+        except ApiProblem as problem:
+            if problem.status != 404:
+                raise
+            return False
+        return True
+
     async def part(
         self, operation: str, *, path: Mapping[str, str] | None = None, query: Mapping[str, object] | None = None
     ) -> Part:

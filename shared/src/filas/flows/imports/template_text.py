@@ -17,12 +17,12 @@ def literal(text: str) -> str:
 
 def joined(parts: list[str]) -> str:
     """The template that consists of the parts, which are templates. A brace before `{{` stays a brace."""
-    made = ""
-    for part in parts:
-        if part.startswith("{{") and made.endswith("{"):
-            made = made[:-1] + "{{ '{' }}"
-        made += part
-    return made
+    made: list[str] = []
+    for part in filter(None, parts):
+        if part.startswith("{{") and made and made[-1].endswith("{"):
+            made[-1] = made[-1][:-1] + "{{ '{' }}"
+        made.append(part)
+    return "".join(made)
 
 
 def quoted(text: str) -> str | None:

@@ -71,6 +71,8 @@ async def _ended(
     if view.status == "running":
         reason = "no flow-runner has ended it in time: is one running?"
         return SavedTestResult(name=case.name, status="not-run", reason=reason)
+    if view.error is not None and view.error.kind == "job":  # it has no result: nothing can be compared
+        return SavedTestResult(name=case.name, status="not-run", reason=view.error.message)
     run: dict[str, Any] = msgspec.to_builtins(view)
     found = result_differences(msgspec.convert(case.expect, Expectation), run)
     return SavedTestResult(name=case.name, status="failed" if found else "passed", differences=found)

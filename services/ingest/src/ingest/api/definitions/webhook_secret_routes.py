@@ -4,6 +4,7 @@ A webhook accepts requests that any of its secrets proves. So a new secret is ad
 is changed, and then the old one is removed. A PUT of the webhook could not remove the first of two masked secrets.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -26,26 +27,31 @@ class SecretBody(Body, frozen=True, kw_only=True):
 
 async def add_webhook_secret(call: Call[SecretBody, Query]) -> Answer:
     """Adds a secret. Requests that one of the others proves are accepted as before."""
-    webhook = await _webhook(call)
-    secrets = _secrets(webhook)
-    if len(secrets) >= MAX_SECRETS:
-        raise conflict(f"the webhook has {MAX_SECRETS} secrets, which is the most: remove one first")
     if call.body.secret == MASK:
         raise invalid_field("secret", "`***` is no secret")
     added = sealed(call.context.secret_box, "secret", call.body.secret, None)
-    return await _store(call, webhook, [*secrets, added])
+
+    def with_added(secrets: list[str]) -> list[str]:
+        if len(secrets) >= MAX_SECRETS:
+            raise conflict(f"the webhook has {MAX_SECRETS} secrets, which is the most: remove one first")
+        return [*secrets, added]
+
+    return await _change(call, with_added)
 
 
 async def remove_webhook_secret(call: Call[None, Query]) -> Answer:
     """Removes the secret at a place of `auth.secrets`, from 0. Requests that only it proves are refused from then
     on."""
-    webhook = await _webhook(call)
-    secrets, place = _secrets(webhook), call.path["place"]
-    if not place.isascii() or not place.isdecimal() or len(place) > 3 or int(place) >= len(secrets):
-        raise not_found("secret", place)
-    if len(secrets) == 1:
-        raise conflict("it is the last secret of the webhook: add another one first")
-    return await _store(call, webhook, [one for index, one in enumerate(secrets) if index != int(place)])
+    place = call.path["place"]
+
+    def without(secrets: list[str]) -> list[str]:
+        if not place.isascii() or not place.isdecimal() or len(place) > 3 or int(place) >= len(secrets):
+            raise not_found("secret", place)
+        if len(secrets) == 1:
+            raise conflict("it is the last secret of the webhook: add another one first")
+        return [one for index, one in enumerate(secrets) if index != int(place)]
+
+    return await _change(call, without)
 
 
 async def _webhook(call: Call[Any, Query]) -> Webhook:
@@ -63,15 +69,21 @@ def _secrets(webhook: Webhook) -> list[str]:
     return secrets
 
 
-async def _store(call: Call[Any, Query], webhook: Webhook, secrets: list[str]) -> Answer:
-    changed = msgspec.structs.replace(webhook, auth={**webhook.auth, "secrets": secrets})
-    webhooks = call.context.webhooks
-    before = audited_webhook(webhook)
+async def _change(call: Call[Any, Query], changed: Callable[[list[str]], list[str]]) -> Answer:
+    """Stores the webhook with other secrets. It is read in the transaction of the change: another change of the webhook
+    is not taken back."""
+
+    async def write() -> Webhook:
+        webhook = await _webhook(call)
+        secrets = changed(_secrets(webhook))
+        return await call.context.webhooks.store(
+            msgspec.structs.replace(webhook, auth={**webhook.auth, "secrets": secrets})
+        )
 
     async def present() -> Webhook:
-        return before
+        return audited_webhook(await _webhook(call))
 
-    stored = await call.audit.change(lambda: webhooks.store(changed), before=present, after=audited_webhook)
+    stored = await call.audit.change(write, before=present, after=audited_webhook)
     await call.context.configuration_changed()
     [answer] = await answered(call.context, [stored])
     return Answer(answer)

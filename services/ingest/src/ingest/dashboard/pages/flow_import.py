@@ -56,13 +56,8 @@ async def store(call: PageCall) -> PageAnswer:
 
 async def _check_unused(call: PageCall, flow_id: str) -> None:
     """Raises ApiProblem if there is a flow with this id: the import must not replace it."""
-    try:
-        await call.api.call("getFlow", path={"id": flow_id})
-    except ApiProblem as problem:
-        if problem.status != 404:
-            raise
-        return
-    raise ApiProblem(409, "Conflict", f"there is a flow {flow_id!r} already: choose another id")
+    if await call.api.exists("getFlow", flow_id):
+        raise ApiProblem(409, "Conflict", f"there is a flow {flow_id!r} already: choose another id")
 
 
 def _draft(definition: str) -> bytes:

@@ -62,7 +62,7 @@ async def create(call: PageCall) -> PageAnswer:
     try:
         if not rule_id:
             raise invalid_field("id", call.reader.text("alerts.id-missing"))
-        if (await call.api.part("getAlert", path={"id": rule_id})).ok:
+        if await call.api.exists("getAlert", rule_id):
             raise invalid_field("id", call.reader.text("alerts.id-exists"))
         await _store(call, rule_id, view)
     except ApiProblem as problem:

@@ -33,7 +33,7 @@ async def create_channel(call: PageCall) -> PageAnswer:
     channel_id = str(view.body.get("id", ""))
     if not channel_id:
         return new_page(call, view.with_errors({"id": [call.reader.text("channels.id-missing")]}), name, status=422)
-    if channel_id == "new" or (await call.api.part("getChannel", path={"id": channel_id})).ok:
+    if channel_id == "new" or await call.api.exists("getChannel", channel_id):
         return new_page(call, view.with_errors({"id": [call.reader.text("channels.id-taken")]}), name, status=422)
     try:
         await call.api.call("putChannel", path={"id": channel_id}, body={**view.body, "type": preset.kind})

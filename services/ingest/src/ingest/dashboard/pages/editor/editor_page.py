@@ -64,7 +64,7 @@ async def lay_out(call: PageCall) -> Json:
             for one in graph["nodes"]
         ]
         edges = [SizedEdge(str(one["source"]), str(one["target"])) for one in graph["edges"]]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         expected = "the nodes need id, width and height, the edges source and target"
         raise ApiProblem(422, "Invalid graph", expected) from None
     if len(nodes) > MAX_NODES or len(edges) > MAX_EDGES:

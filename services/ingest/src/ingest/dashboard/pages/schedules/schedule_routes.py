@@ -90,7 +90,7 @@ async def _check_new(call: PageCall, schedule_id: str) -> None:
     """Raises the problem of an id that is missing or exists."""
     if not schedule_id:
         raise invalid_field("id", call.reader.text("schedules.id-missing"))
-    if (await call.api.part("getSchedule", path={"id": schedule_id})).ok:
+    if await call.api.exists("getSchedule", schedule_id):
         raise invalid_field("id", call.reader.text("schedules.id-exists"))
 
 

@@ -1,6 +1,7 @@
 """The actions on webhooks: create, change, enable, delete, send a test event, rotate secrets."""
 
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -33,7 +34,7 @@ async def create_webhook(call: PageCall) -> PageAnswer:
     webhook_id = str(view.body.get("id", ""))
     if not webhook_id:
         return new_page(call, view.with_errors({"id": [call.reader.text("webhooks.id-missing")]}), provider, status=422)
-    if webhook_id == "new" or (await call.api.part("getWebhook", path={"id": webhook_id})).ok:
+    if webhook_id == "new" or await call.api.exists("getWebhook", webhook_id):
         taken = {"id": [call.reader.text("webhooks.id-taken")]}
         return new_page(call, view.with_errors(taken), provider, status=422)
     try:
@@ -42,7 +43,7 @@ async def create_webhook(call: PageCall) -> PageAnswer:
         if problem.status == 403:
             raise
         return new_page(call, view.with_problem(problem), provider, status=problem.status)
-    query = f"?provider={provider}" if provider else ""
+    query = f"?{urlencode({'provider': provider})}" if provider else ""
     return call.done("webhooks.created", f"{LIST}/{webhook_id}{query}", id=webhook_id)
 
 

@@ -59,19 +59,20 @@ export function createSaving({ store, server, data, show, onConflict, onClaimed 
     }
     show("saving");
     const isFirst = isNew;
-    if (isFirst && !(await claim(wantedId))) return;
+    const id = wantedId; /* Another one may be typed meanwhile. */
+    if (isFirst && !(await claim(id))) return;
     const { status, data: answer } = await server.send("draft", { definition: JSON.stringify(flow), revision: String(revision), baseVersion: String(baseVersion) });
     if (status === 200) {
       revision = answer.revision;
       saved = flow;
       if (isFirst) {
         isNew = false;
-        onClaimed(wantedId);
+        onClaimed(id);
       }
       show(isSaved() ? "saved" : "unsaved");
     } else if (status === 409 && isFirst) {
       server.setFlowId(data.flowId);
-      show("taken", { id: wantedId });
+      show("taken", { id });
     } else if (status === 409) {
       isInConflict = true;
       onConflict({ kind: "draft", ...answer });
@@ -84,9 +85,7 @@ export function createSaving({ store, server, data, show, onConflict, onClaimed 
   async function save() {
     clearTimeout(saveTimer);
     if (store.isReadOnly) return;
-    if (running) {
-      await running;
-    }
+    while (running) await running;
     if ((isSaved() && !isNew) || isInConflict) return;
     running = saveOnce().catch((error) => {
       show("save-failed", { reason: error.message });
