@@ -12,7 +12,7 @@ import pytest
 
 from filas.errors import StoreUnavailable
 from filas.repository import schema
-from filas.repository.postgres.database import Database
+from filas.repository.postgres.database import Database, ReadDatabase
 from filas_local.servers import PostgresServer
 from tests.ports import free_port
 from tests.waiting import PATIENCE_S, eventually
@@ -109,6 +109,19 @@ async def test_a_server_that_turns_read_only_is_unavailable(
     )
     await own_database.wait_ready(PATIENCE_S)
     assert await ask(own_database) == 1
+
+
+async def test_a_database_for_reading_may_be_a_replica(own_postgres: PostgresServer) -> None:
+    """A replica refuses every write, and answers reads."""
+    own_postgres.execute("alter database filas set default_transaction_read_only = on")
+    database = ReadDatabase(own_postgres.dsn(), application_name="test")
+    database.start()
+    try:
+        await database.wait_ready(PATIENCE_S)
+        assert await database.fetchval("select count(*) from events") == 0
+        assert database.problem is None
+    finally:
+        await database.close()
 
 
 async def test_sessions_ended_by_an_administrator_are_replaced(

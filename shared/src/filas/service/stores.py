@@ -10,7 +10,7 @@ from typing import Final
 from filas.errors import StoreUnavailable
 from filas.periodic import periodic
 from filas.queue.redis_client.connection import Redis, connect
-from filas.repository.postgres.database import LOCK_WAIT_S, Database
+from filas.repository.postgres.database import LOCK_WAIT_S, Database, ReadDatabase
 from filas.settings.process_settings import ProcessSettings
 from filas.settings.value_types import Secret
 
@@ -40,7 +40,8 @@ DEFAULT_POOL = PoolLimits()
 class Stores:
     """The two stores, connected or connecting.
 
-    `read_database` is for statements that only read. It is `database`, unless DATABASE_READ_URL names another user.
+    `read_database` is for statements that only read. It is `database`, unless DATABASE_READ_URL names another user or a
+    replica.
     """
 
     redis: Redis
@@ -65,7 +66,7 @@ async def open_stores(settings: ProcessSettings, name: str, pool: PoolLimits = D
     """
     redis = connect(settings.redis)
     databases = [
-        Database(
+        kind(
             url.reveal(),
             application_name=f"{name} {version('filas')}",
             max_size=pool.size or settings.postgres.database_pool_size,
@@ -73,7 +74,7 @@ async def open_stores(settings: ProcessSettings, name: str, pool: PoolLimits = D
             lock_wait_s=pool.lock_wait_s,
             acquire_timeout_s=pool.acquire_timeout_s,
         )
-        for url in (settings.postgres.database_url, pool.read_url)
+        for kind, url in ((Database, settings.postgres.database_url), (ReadDatabase, pool.read_url))
         if url is not None
     ]
     for database in databases:

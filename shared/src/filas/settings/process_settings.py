@@ -108,7 +108,9 @@ class IngestAdminSettings(ProcessSettings, frozen=True, kw_only=True):
     ] = 4
     database_read_url: Annotated[
         Secret | None,
-        Meta(description="The same database as a user that only reads, for searches; empty: `DATABASE_URL`"),
+        Meta(
+            description="The same database as a user that only reads, or a replica, for searches; empty: `DATABASE_URL`"
+        ),
     ] = None
     database_volume_bytes: Annotated[
         Count,

@@ -66,8 +66,11 @@ class Database:
 
     The server ends a statement after `statement_timeout_s` seconds; the client gives it up one second later. A
     statement waits for a lock for at most `lock_wait_s` seconds (0: without such a limit). Connections are replaced
-    when tables have grown, so that no statement keeps a plan that was made for few rows.
+    when tables have grown, so that no statement keeps a plan that was made for few rows. A server that refuses writes
+    counts as unavailable.
     """
+
+    may_refuse_writes = False
 
     def __init__(
         self,
@@ -302,7 +305,7 @@ class Database:
         """Tests the server with a connection of its own, and then renews the pool. Returns what is wrong, or None."""
         try:
             async with asyncio.timeout(2 * schema.CONNECT_TIMEOUT_S):
-                reason = await _problem_of(await self._beat.connect())
+                reason = await _problem_of(await self._beat.connect(), writes=not self.may_refuse_writes)
                 if reason is None:
                     await self._renew_pool()
                 return reason
@@ -336,6 +339,12 @@ class Database:
         )
 
 
+class ReadDatabase(Database):
+    """A database for statements that only read: its server may be a replica."""
+
+    may_refuse_writes = True
+
+
 def _reason_of(error: Exception) -> str:
     return driver_errors.unavailable(error) or f"unusable ({type(error).__name__})"
 
@@ -349,8 +358,8 @@ async def _nothing_to_reset(_connection: asyncpg.Connection[asyncpg.Record]) -> 
     """No statement of Filas leaves state in the session, so releasing a connection needs no round trip."""
 
 
-async def _problem_of(connection: asyncpg.Connection[asyncpg.Record]) -> str | None:
-    if await connection.fetchval(_IS_READ_ONLY):
+async def _problem_of(connection: asyncpg.Connection[asyncpg.Record], *, writes: bool) -> str | None:
+    if writes and await connection.fetchval(_IS_READ_ONLY):
         return "read-only"
     current, required = await schema.current_version(connection), schema.required_version()
     if current < required:
