@@ -1,0 +1,1 @@
+"""The whole way and the receiving beside 1, 10 and 100 times the stored data."""
