@@ -14,6 +14,7 @@ from aiohttp import web
 
 from filas_local.servers import PostgresServer, RedisServer
 from tests.benchmarks.flows.measurements import INTERVAL_S, cpu_of_tree, percentile, rates, usage_of
+from tests.benchmarks.flows.store_costs import StoreCounters, read_counters
 from tests.e2e.pipeline import Pipeline, Receiver, receiver
 from tests.e2e.test_main_job import CHANNEL_SECRET
 from tests.flow_runner.processes import stores
@@ -120,15 +121,19 @@ async def measure(
             run.latencies.clear()
             run.outcomes.clear()
             run.finished_at.clear()
+            before = read_counters(postgres, redis, database)
             cpu, began = _cpu(pipeline, postgres, redis), time.monotonic()
             stop_at = began + seconds
             await asyncio.gather(*(_sender(pipeline, run, number, stop_at, by_message) for number in range(senders)))
             took = time.monotonic() - began
             spent = {name: after - cpu[name] for name, after in _cpu(pipeline, postgres, redis).items()}
-        _print(run, began, took, spent, pipeline)
+            counters = read_counters(postgres, redis, database).since(before)
+        _print(run, began, took, spent, counters, pipeline)
 
 
-def _print(run: Run, began: float, took: float, spent: dict[str, float], pipeline: Pipeline) -> None:
+def _print(
+    run: Run, began: float, took: float, spent: dict[str, float], counters: StoreCounters, pipeline: Pipeline
+) -> None:
     finished = run.outcomes.pop("succeeded", 0)
     p50, p99 = (percentile(run.latencies, share) * 1000 for share in (0.5, 0.99))
     cores = ", ".join(f"{name} {seconds / took:.2f}" for name, seconds in spent.items())
@@ -138,6 +143,9 @@ def _print(run: Run, began: float, took: float, spent: dict[str, float], pipelin
     print(f"| end to end, p50 and p99 | {p50:,.0f} ms, {p99:,.0f} ms |")
     print(f"| failures | {dict(run.outcomes) or 0} |")
     print(f"| cores busy | {cores} |")
+    each = ", ".join(f"{name} {1000 * seconds / max(finished, 1):.2f}" for name, seconds in spent.items())
+    print(f"| CPU of each flow, ms | {each} |")
+    print("\n".join(counters.rows(max(finished, 1))))
     memory = ", ".join(f"{name} {usage_of(pid).rss_mib:.0f}" for name, pid in pipeline.pids.items())
     print(f"| memory, MiB | {memory} |", flush=True)
 

@@ -78,6 +78,50 @@ async def test_the_contacts_of_a_batch_are_created_together(contacts: ContactRep
     assert await find(contacts, report("5521987650001"), report(NUMBER)) == [found[1], found[0]]
 
 
+async def test_of_a_batch_the_last_report_decides_where_messages_go(contacts: ContactRepository) -> None:
+    [first, second] = await find(contacts, report(NUMBER), report("+55 11 8765-0001"))
+    assert first == second
+    assert await address_of(contacts, first) == "+55 11 8765-0001"
+
+
+async def test_an_address_that_two_reports_of_a_batch_name_is_one_contact(
+    contacts: ContactRepository, database: Database
+) -> None:
+    """Each names it for another new contact. The second one is looked up again, so it leaves no contact behind."""
+    [first, second, third] = await find(
+        contacts, report(NUMBER, "BR.1"), report("BR.1"), report("5521987650001", "BR.1")
+    )
+    assert first == second == third
+    contact = await contacts.get(first.contact_id)
+    assert contact is not None
+    assert contact.aliases == sorted([NUMBER, "BR.1", "5521987650001"])
+    assert await database.fetchval("select count(*) from contacts") == 1
+    assert await database.fetchval("select count(*) from conversations") == 1
+
+
+@pytest.mark.parametrize(("reports", "statements"), [("new", 2), ("known", 1), ("new alias", 2)])
+async def test_few_statements_find_a_batch(
+    contacts: ContactRepository, database: Database, monkeypatch: pytest.MonkeyPatch, reports: str, statements: int
+) -> None:
+    """New contacts take a second statement, and no third one reads what it has written."""
+    batch = [report(f"55119876500{number}") for number in range(10, 30)]
+    if reports != "new":
+        await find(contacts, *batch)
+    if reports == "new alias":
+        batch = [report(one.address, f"BR.{one.address}") for one in batch]
+    fetch, calls = database.fetch, list[str]()
+
+    async def counted(sql: str, *arguments: object) -> list[Any]:
+        calls.append(sql)
+        return await fetch(sql, *arguments)
+
+    monkeypatch.setattr(database, "fetch", counted)
+    found = await find(contacts, *batch)
+    assert len(calls) == statements
+    monkeypatch.undo()
+    assert await find(contacts, *batch) == found
+
+
 async def test_many_workers_create_one_contact(contacts: ContactRepository) -> None:
     answers = await asyncio.gather(*(find(contacts, report(NUMBER, "BR.1")) for _ in range(8)))
     assert len({one[0].id for one in answers}) == 1

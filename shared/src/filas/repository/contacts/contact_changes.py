@@ -50,12 +50,18 @@ class Known:
 
 @dataclass(slots=True)
 class Changes:
-    """The rows to write. Each has one key, so that one statement can write all of them."""
+    """The rows to write. Each has one key, so that one statement can write all of them.
+
+    `old_ids` are the ids that older versions may have given to the new conversations. `begun` are the contacts that get
+    a new conversation.
+    """
 
     contacts: dict[UUID, tuple[str, str]] = field(default_factory=dict)
     aliases: dict[tuple[str, str], UUID] = field(default_factory=dict)
     conversations: dict[UUID, tuple[str, str, UUID, str | None]] = field(default_factory=dict)
     addresses: dict[UUID, str] = field(default_factory=dict)
+    old_ids: list[UUID] = field(default_factory=list)
+    begun: set[UUID] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         return bool(self.contacts or self.aliases or self.conversations or self.addresses)
@@ -69,6 +75,16 @@ class Changes:
         yield from _columns(list(self.conversations.values()), 4)
         yield list(self.addresses)
         yield list(self.addresses.values())
+        yield self.old_ids
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The conversation of a report. `written`: the tables hold it already. Otherwise they hold it after the changes
+    have been written, if all of their rows were new."""
+
+    conversation: FoundConversation
+    written: bool
 
 
 def medium_of_report(report: ReportedContact) -> str | None:
@@ -82,9 +98,9 @@ def aliases_of(report: ReportedContact) -> list[str]:
     return list(dict.fromkeys(canonical_address(one, medium) for one in (report.address, *report.aliases)))
 
 
-def old_ids_of(report: ReportedContact) -> list[UUID]:
-    """The ids that older versions may have given to the conversation of the report."""
-    written = dict.fromkeys((report.address, report.address.strip(), aliases_of(report)[0]))
+def old_ids_of(report: ReportedContact, aliases: Sequence[str]) -> list[UUID]:
+    """The ids that older versions may have given to the conversation of the report with these `aliases`."""
+    written = dict.fromkeys((report.address, report.address.strip(), aliases[0]))
     return [old_conversation_id(report.channel, one) for one in written]
 
 
@@ -103,24 +119,35 @@ def known_of(rows: Iterable[asyncpg.Record]) -> dict[int, Known]:
 
 
 def add_changes(
-    changes: Changes, report: ReportedContact, known: Known, unlinked: dict[UUID, str], *, again: bool
-) -> FoundConversation | None:
-    """Adds to `changes` what `report` changes. Returns its conversation if it is known already and nothing of it has to
-    be written first. The addresses of `known` have one contact at most.
+    changes: Changes,
+    report: ReportedContact,
+    aliases: Sequence[str],
+    known: Known,
+    unlinked: dict[UUID, str] | None,
+    *,
+    again: bool,
+) -> Settled | None:
+    """Adds to `changes` what `report` changes. Returns its conversation, or None if it has to be looked up again after
+    the changes have been written, or if the report begins none. The addresses of `known` have one contact at most.
 
-    `unlinked` are conversations of older versions, by id, with their contacts. `again`: an earlier try to create the
-    conversation had no effect, because its id or its contact is taken.
+    `aliases` are those of the report. `unlinked` are conversations of older versions, by id, with their contacts; None
+    if they have not been looked up, and then the statement that writes the changes finds them. `again`: an earlier try
+    to create the conversation had no effect, because its id or its contact is taken.
     """
-    aliases = aliases_of(report)
     if known.addresses:
         [identity] = known.addresses
         address = known.addresses[identity]
     elif report.begins:
         identity, address = contact_id(report.channel, aliases[0]), report.sends_to or report.address
-        changes.contacts.setdefault(identity, (report.channel, address))
     else:
         return None
     new = [one for one in aliases if one not in known.aliases]
+    if any(changes.aliases.get((report.channel, one), identity) != identity for one in new):
+        return None  # another report of this batch names the address too, for another contact
+    if not known.addresses:
+        # Of several reports of a new contact, the last one decides where messages are sent to.
+        before = changes.contacts.get(identity)
+        changes.contacts[identity] = (report.channel, report.sends_to or (before[1] if before else address))
     for one in new:
         changes.aliases.setdefault((report.channel, one), identity)
     if report.sends_to is not None and report.sends_to != address:
@@ -130,23 +157,30 @@ def add_changes(
     conversation = known.conversation(report.account)
     if conversation is not None and (conversation.account == report.account or report.account is None):
         found = FoundConversation(id=conversation.id, contact_id=identity, contact=conversation.contact)
-        return found if not new else None
+        return Settled(found, written=not new)
     if conversation is not None:  # it gets the account
-        place = conversation.id, conversation.contact
-    else:
-        is_first = not known.conversations and not _has_conversation(changes, identity)
-        place = _new_conversation(report, unlinked if is_first else {}, is_first=is_first, again=again)
-    changes.conversations.setdefault(place[0], (report.channel, place[1], identity, report.account))
-    return None
+        changes.conversations.setdefault(
+            conversation.id, (report.channel, conversation.contact, identity, report.account)
+        )
+        return None
+    is_first = not known.conversations and identity not in changes.begun
+    if is_first and unlinked is None:
+        changes.old_ids += old_ids_of(report, aliases)
+    place, contact = _new_conversation(
+        report, aliases, (unlinked or {}) if is_first else {}, is_first=is_first, again=again
+    )
+    changes.begun.add(identity)
+    row = changes.conversations.setdefault(place, (report.channel, contact, identity, report.account))
+    return Settled(FoundConversation(id=place, contact_id=identity, contact=row[1]), written=False)
 
 
 def _new_conversation(
-    report: ReportedContact, unlinked: dict[UUID, str], *, is_first: bool, again: bool
+    report: ReportedContact, aliases: Sequence[str], unlinked: dict[UUID, str], *, is_first: bool, again: bool
 ) -> tuple[UUID, str]:
     """The id and the contact of a conversation: that of an older version, or a new one. The id of the first
     conversation of a contact does not depend on the account, so that a schedule finds the same one. In one channel, the
     contacts of conversations are unique, so that of a further one has a suffix."""
-    old = next((one for one in old_ids_of(report) if one in unlinked), None)
+    old = next((one for one in old_ids_of(report, aliases) if one in unlinked), None) if unlinked else None
     if old is not None:
         return old, unlinked[old]
     if again:
@@ -155,10 +189,6 @@ def _new_conversation(
     account = None if is_first else report.account
     identity = conversation_id(report.channel, report.address, medium=report.medium, account=account)
     return identity, report.address if account is None else f"{report.address}#{account}"
-
-
-def _has_conversation(changes: Changes, contact: UUID) -> bool:
-    return any(row[2] == contact for row in changes.conversations.values())
 
 
 def _columns(rows: Sequence[Sequence[object]], count: int) -> Iterable[list[object]]:

@@ -134,19 +134,25 @@ async def conversations_on(
 
 async def _find(fetch: Fetch, reports: Sequence[ReportedContact], merge_contacts: Merge | None) -> list[Answer]:
     answers: dict[int, Answer] = {}
+    aliases = [aliases_of(report) for report in reports]
     pending = list(range(len(reports)))
     for run in range(MAX_RUNS):
-        known = known_of(await fetch(sql.FIND, *_asked(reports, pending)))
+        known = known_of(await fetch(sql.FIND, *_asked(reports, aliases, pending)))
         merged = await _merge_split(known, answers, merge_contacts)
         settled = [index for index in pending if index not in merged and index not in answers]
-        unlinked = await _unlinked(fetch, [reports[index] for index in settled if index not in known])
-        changes = Changes()
+        without = [index for index in settled if index not in known or not known[index].conversations]
+        # Nearly always there is none, and then the statement of the first run finds that out by itself.
+        unlinked = None if run == 0 else await _unlinked(fetch, reports, aliases, without)
+        changes, expected = Changes(), dict[int, Answer]()
         for index in settled:
-            found = add_changes(changes, reports[index], known.get(index) or Known(), unlinked, again=run > 1)
-            if found is not None or not reports[index].begins:
-                answers[index] = found
-        if changes:
-            await fetch(sql.LEARN, *changes.columns())
+            one = reports[index]
+            found = add_changes(changes, one, aliases[index], known.get(index) or Known(), unlinked, again=run > 1)
+            if not one.begins:
+                answers[index] = None
+            elif found is not None:
+                (answers if found.written else expected)[index] = found.conversation
+        if changes and (await fetch(sql.LEARN, *changes.columns()))[0]["all_new"]:
+            answers |= expected
         pending = [index for index in pending if index not in answers]
         if not pending:
             break
@@ -171,12 +177,16 @@ async def _merge_split(
     return frozenset(split)
 
 
-async def _unlinked(fetch: Fetch, reports: Sequence[ReportedContact]) -> dict[UUID, str]:
-    """The conversations of older versions that may belong to contacts that are not known."""
-    ids = [one for report in reports if report.begins for one in old_ids_of(report)]
+async def _unlinked(
+    fetch: Fetch, reports: Sequence[ReportedContact], aliases: Sequence[Sequence[str]], wanted: Sequence[int]
+) -> dict[UUID, str]:
+    """The conversations of older versions that may belong to the reports with the numbers `wanted`."""
+    ids = [one for index in wanted if reports[index].begins for one in old_ids_of(reports[index], aliases[index])]
     return {row["id"]: row["contact"] for row in await fetch(sql.FIND_UNLINKED, ids)} if ids else {}
 
 
-def _asked(reports: Sequence[ReportedContact], pending: Sequence[int]) -> tuple[list[Any], list[Any], list[Any]]:
-    rows = [(index, reports[index].channel, alias) for index in pending for alias in aliases_of(reports[index])]
+def _asked(
+    reports: Sequence[ReportedContact], aliases: Sequence[Sequence[str]], pending: Sequence[int]
+) -> tuple[list[Any], list[Any], list[Any]]:
+    rows = [(index, reports[index].channel, alias) for index in pending for alias in aliases[index]]
     return [one[0] for one in rows], [one[1] for one in rows], [one[2] for one in rows]

@@ -25,29 +25,39 @@ from unnest($1::uuid[]) as u (id)
         select c.contact from conversations c where c.id = u.id and c.contact_id is null offset 0) v"""
 
 # $1-$3: new contacts. $4-$6: new aliases. $7-$11: conversations that are new, or that get their contact or our number.
-# $12-$13: new addresses. The rows are written in the order of their keys, so that two of these statements do not
-# deadlock. A new conversation is not written if its id or its contact is taken; the caller tries another one then.
+# $12-$13: new addresses. $14: the ids that older versions may have given to the new conversations. The rows are written
+# in the order of their keys, so that two of these statements do not deadlock. A new conversation is not written if its
+# id or its contact is taken, and none is changed if one of $14 has no contact yet; the caller looks them up then.
+# Returns whether each contact, alias and conversation was new and was written.
 LEARN: Final = """
-with new_contacts as (
+with unlinked as (
+    select from unnest($14::uuid[]) as u (id)
+        cross join lateral (select from conversations c where c.id = u.id and c.contact_id is null offset 0) v
+), new_contacts as (
     insert into contacts (id, channel, address)
     select id, channel, address from unnest($1::uuid[], $2::text[], $3::text[]) as n (id, channel, address)
     order by id
     on conflict (id) do nothing
+    returning id
 ), new_aliases as (
     insert into contact_aliases (channel, alias, contact_id)
     select channel, alias, contact_id from unnest($4::text[], $5::text[], $6::uuid[]) as n (channel, alias, contact_id)
     order by channel, alias
     on conflict (channel, alias) do nothing
+    returning contact_id
 ), new_conversations as (
     insert into conversations (id, channel, contact, contact_id, account)
     select id, channel, contact, contact_id, account
     from unnest($7::uuid[], $8::text[], $9::text[], $10::uuid[], $11::text[])
         as n (id, channel, contact, contact_id, account)
+    where not exists (select from unlinked)
     order by id
     on conflict do nothing
+    returning id
 ), open_conversations as (
     select id from conversations
     where id = any ($7::uuid[]) and merged_into is null and (contact_id is null or account is null)
+        and not exists (select from unlinked)
     order by id for update
 ), linked as (
     update conversations c set contact_id = coalesce(c.contact_id, n.contact_id),
@@ -55,10 +65,14 @@ with new_contacts as (
     from unnest($7::uuid[], $10::uuid[], $11::text[]) as n (id, contact_id, account)
         join open_conversations o on o.id = n.id
     where c.id = n.id
+), moved as (
+    update contacts c set address = n.address, updated_at = now()
+    from unnest($12::uuid[], $13::text[]) as n (id, address)
+    where c.id = n.id
 )
-update contacts c set address = n.address, updated_at = now()
-from unnest($12::uuid[], $13::text[]) as n (id, address)
-where c.id = n.id"""
+select (select count(*) from new_contacts) = cardinality($1::uuid[])
+    and (select count(*) from new_aliases) = cardinality($4::text[])
+    and (select count(*) from new_conversations) = cardinality($7::uuid[]) as all_new"""
 
 UNLINKED: Final = """
 select id, channel, contact from conversations where contact_id is null and id > $1 order by id limit $2"""
