@@ -75,7 +75,7 @@ class Changes:
         yield from _columns(list(self.conversations.values()), 4)
         yield list(self.addresses)
         yield list(self.addresses.values())
-        yield self.old_ids
+        yield list(self.old_ids)
 
 
 @dataclass(frozen=True, slots=True)
