@@ -9,14 +9,17 @@ import json
 import pkgutil
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import pytest
 
 import filas.repository
 from filas.contract.identity import new_id
+from filas.repository.analytics import rollup_sources
 from filas.repository.executions import execution_sql
 from filas.repository.postgres.database import Database
+from filas.repository.postgres.statement_settings import planned_for_arguments
 from filas.repository.postgres.table_growth import TableGrowth
 from tests.waiting import PATIENCE_S, eventually
 
@@ -104,6 +107,8 @@ FILL_EXECUTIONS: Final = """
 insert into executions (id, flow_id, version, node_id, trigger, queued_at)
 select gen_random_uuid(), 'welcome', 1, 'start', '{}', now() from generate_series(1, 2000)"""
 
+PLANS: Final = "select generic_plans, custom_plans from pg_prepared_statements where statement = $1"
+
 ROWS_READ: Final = "select idx_tup_fetch + seq_tup_read from pg_stat_xact_user_tables where relname = 'executions'"
 
 
@@ -156,12 +161,12 @@ async def test_each_statement_finds_its_rows_through_an_index(owner_dsn: str) ->
     ("checks", "expected"),
     [
         pytest.param([0, 50, 99], [False, False, False], id="a small table needs no new plans"),
-        pytest.param([0, 100, 150, 200], [False, True, False, True], id="each time the rows double"),
-        pytest.param([1000, 1500, 2500], [True, False, True], id="the first plans may be older than the rows"),
+        pytest.param([0, 100, 990, 1000], [False, True, False, True], id="each time there are ten times as many rows"),
+        pytest.param([1000, 9900, 10_000], [True, False, True], id="the first plans may be older than the rows"),
         pytest.param([1000, 10, 150], [True, False, True], id="after the table has shrunk"),
     ],
 )
-def test_plans_are_renewed_when_a_table_has_doubled(checks: list[int], expected: list[bool]) -> None:
+def test_plans_are_renewed_when_a_table_has_grown_tenfold(checks: list[int], expected: list[bool]) -> None:
     growth = TableGrowth()
     assert [growth.needs_new_plans({"events": rows, "flows": 3}) for rows in checks] == expected
 
@@ -172,6 +177,7 @@ async def test_a_plan_for_an_empty_table_is_not_kept_when_the_table_grows(owner_
     database.start()
     try:
         await database.wait_ready(PATIENCE_S)
+        session = await database.fetchval("select pg_backend_pid()")
         await database.fetch("vacuum analyze executions")
         for _ in range(6):
             await _rows_read_by_renew(database)
@@ -181,6 +187,24 @@ async def test_a_plan_for_an_empty_table_is_not_kept_when_the_table_grows(owner_
             return await _rows_read_by_renew(database) < 100
 
         await eventually(few_rows_are_read)
+        assert await database.fetchval("select pg_backend_pid()") == session, "a new connection costs much more"
+    finally:
+        await database.close()
+
+
+async def test_a_batch_is_planned_once_and_a_range_each_time(postgres_dsn: str) -> None:
+    database = Database(postgres_dsn, application_name="test", max_size=1, plan_once=True)
+    database.start()
+    try:
+        await database.wait_ready(PATIENCE_S)
+        for count in range(1, 8):
+            await database.fetch(execution_sql.RENEW, [new_id() for _ in range(count)], [1] * count, 30.0)
+            with planned_for_arguments():
+                await database.fetch(rollup_sources.NEXT_EVENT, datetime.now(UTC))
+        for statement, expected in ((execution_sql.RENEW, (7, 0)), (rollup_sources.NEXT_EVENT, (0, 7))):
+            row = await database.fetchrow(PLANS, statement)
+            assert row is not None
+            assert tuple(row) == expected
     finally:
         await database.close()
 

@@ -92,6 +92,8 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
         statement_timeout_s=STATEMENT_TIMEOUT_S,
         # Its statements are not batched, so the limit of a statement is also that of a lock.
         lock_wait_s=0.0,
+        # The best plan of a search depends on what is searched.
+        plan_once=False,
         read_url=settings.database_read_url,
     )
     port = settings.ingest_admin_port

@@ -23,6 +23,7 @@ FIRST_PING_S: Final = 1.0
 class PoolLimits:
     """The bounds of the process's Postgres pool. `size` None: DATABASE_POOL_SIZE. See Database for the times.
 
+    `plan_once` is for processes whose statements do not depend on their arguments, unlike those of a search.
     With `read_url`, statements that only read have a pool of their own, with the same bounds.
     """
 
@@ -30,6 +31,7 @@ class PoolLimits:
     statement_timeout_s: float = 10.0
     lock_wait_s: float = LOCK_WAIT_S
     acquire_timeout_s: float = 5.0
+    plan_once: bool = True
     read_url: Secret | None = None
 
 
@@ -73,6 +75,7 @@ async def open_stores(settings: ProcessSettings, name: str, pool: PoolLimits = D
             statement_timeout_s=pool.statement_timeout_s,
             lock_wait_s=pool.lock_wait_s,
             acquire_timeout_s=pool.acquire_timeout_s,
+            plan_once=pool.plan_once,
         )
         for kind, url in ((Database, settings.postgres.database_url), (ReadDatabase, pool.read_url))
         if url is not None

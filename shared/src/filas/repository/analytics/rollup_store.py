@@ -17,6 +17,7 @@ from filas.repository.analytics import rollup_sql as sql
 from filas.repository.analytics.rollup_counts import BucketCounts
 from filas.repository.analytics.rollup_sources import RECEIVED_EARLIER, Source
 from filas.repository.postgres.database import Connection, Database
+from filas.repository.postgres.statement_settings import planned_for_arguments
 
 BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LEASE_S: Final = 60.0
@@ -114,7 +115,8 @@ class RollupStore:
 
     async def received_earlier(self, start: datetime, end: datetime, before: datetime) -> list[datetime]:
         """The minutes before `before` in which events were received that were processed from `start` to `end`."""
-        rows = await self._database.fetch(RECEIVED_EARLIER, start, end, before)
+        with planned_for_arguments():
+            rows = await self._database.fetch(RECEIVED_EARLIER, start, end, before)
         return [row["at"] for row in rows]
 
     async def read(self, source: Source, resolution: Resolution, start: datetime, end: datetime) -> BucketCounts:
@@ -129,7 +131,9 @@ class RollupStore:
             until = min(at + self._ranges.get(source.name, FIRST_RANGE), end)
             began = time.monotonic()
             try:
-                counts.add(await self._database.fetch(source.statement, at, until, resolution, list(BOUNDS_MS)))
+                with planned_for_arguments():
+                    rows = await self._database.fetch(source.statement, at, until, resolution, list(BOUNDS_MS))
+                counts.add(rows)
             except StoreBusy as error:
                 if error.kind != "slow" or until - at <= SHORTEST:
                     raise

@@ -13,7 +13,8 @@ from filas.errors import StoreBusy, Unstorable
 from filas.observability.logs import get_logger
 from filas.observability.metrics import ROWS_LOCKED
 from filas.repository.postgres import driver_errors
-from filas.repository.postgres.database import LOCK_WAIT_S, lock_wait
+from filas.repository.postgres.database import LOCK_WAIT_S
+from filas.repository.postgres.statement_settings import lock_wait
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")

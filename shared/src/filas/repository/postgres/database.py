@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeAlias
+from weakref import WeakSet
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -18,7 +18,7 @@ from filas.observability.logs import get_logger
 from filas.observability.store_circuits import report_circuit
 from filas.periodic import periodic
 from filas.repository import schema
-from filas.repository.postgres import driver_errors, joined_transaction
+from filas.repository.postgres import driver_errors, joined_transaction, statement_settings
 from filas.repository.postgres.beat import Beat
 from filas.repository.postgres.table_growth import CHECK_INTERVAL_S, TABLE_ROWS, TableGrowth
 from filas.store_circuit import StoreCircuit
@@ -41,19 +41,6 @@ _log = get_logger("filas.repository")
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
-_lock_wait_s: ContextVar[float | None] = ContextVar("lock_wait_s", default=None)
-_SET_LOCK_WAIT = "select set_config('lock_timeout', $1, true)"
-
-
-@contextmanager
-def lock_wait(seconds: float) -> Iterator[None]:
-    """The statements of this block wait `seconds` for a lock instead of LOCK_WAIT_S. They need two more round trips."""
-    token = _lock_wait_s.set(seconds)
-    try:
-        yield
-    finally:
-        _lock_wait_s.reset(token)
-
 
 class Database:
     """A pool of at most `max_size` connections to the server at `dsn`.
@@ -65,9 +52,9 @@ class Database:
     `watch`, which also ends the statements that wait for it.
 
     The server ends a statement after `statement_timeout_s` seconds; the client gives it up one second later. A
-    statement waits for a lock for at most `lock_wait_s` seconds (0: without such a limit). Connections are replaced
-    when tables have grown, so that no statement keeps a plan that was made for few rows. A server that refuses writes
-    counts as unavailable.
+    statement waits for a lock for at most `lock_wait_s` seconds (0: without such a limit). Plans are made again when
+    tables have grown, so that no statement keeps a plan that was made for few rows. With `plan_once`, one plan of a
+    statement is used for all of its arguments. A server that refuses writes counts as unavailable.
     """
 
     may_refuse_writes = False
@@ -77,15 +64,14 @@ class Database:
         dsn: str,
         *,
         application_name: str,
-        min_size: int = 1,
         max_size: int = 10,
         statement_timeout_s: float = 10.0,
         acquire_timeout_s: float = 5.0,
         lock_wait_s: float = LOCK_WAIT_S,
+        plan_once: bool = False,
         growth_check_interval_s: float = CHECK_INTERVAL_S,
     ) -> None:
         self._dsn = dsn
-        self._min_size = min(min_size, max_size)
         self._max_size = max_size
         self._command_timeout_s = statement_timeout_s + 1.0
         self._acquire_timeout_s = acquire_timeout_s
@@ -102,6 +88,9 @@ class Database:
             # is the cheapest plan for ten rows would then read the whole table. tests/shared/repository/test_plans.py
             # checks the plans on empty tables.
             "enable_seqscan": "off",
+            # The planner plans a statement again for each batch if it takes the batch for smaller than the average,
+            # which costs more than the batch. The plan for all arguments is the one that the tests check.
+            "plan_cache_mode": "force_generic_plan" if plan_once else "auto",
         }
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -111,6 +100,8 @@ class Database:
         self._waiter_arrived = asyncio.Event()
         self._waiting = 0
         self._in_use: set[Connection] = set()
+        self._sessions: WeakSet[asyncpg.Connection[asyncpg.Record]] = WeakSet()
+        self._outdated_plans: set[int] = set()
         self._beat = Beat(dsn, application_name)
         self._circuit = StoreCircuit(STORE, patience_s=WORKER_PATIENCE_S, problem=NOT_CONNECTED)
         self._circuit.on_change = report_circuit
@@ -180,6 +171,8 @@ class Database:
                     connection = await self._acquire(pool)
                 self._in_use.add(connection)
                 try:
+                    if self._outdated_plans:
+                        await self._discard_plans(connection)
                     yield connection
                 except asyncio.CancelledError:
                     # The server may not answer. A connection whose statement was given up is not used again.
@@ -226,11 +219,11 @@ class Database:
         for run in range(1, driver_errors.MAX_RUNS + 1):
             try:
                 async with self.connection() as connection:
-                    lock_wait_s = _lock_wait_s.get()
-                    if lock_wait_s is None:
+                    settings = statement_settings.current()
+                    if not settings:
                         return await getattr(connection, method)(sql, *arguments)
                     async with connection.transaction():
-                        await connection.execute(_SET_LOCK_WAIT, str(int(lock_wait_s * 1000)))
+                        await connection.execute(statement_settings.SET_LOCAL, [*settings], [*settings.values()])
                         return await getattr(connection, method)(sql, *arguments)
             except (StoreBusy, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
                 if run == driver_errors.MAX_RUNS or not driver_errors.is_repeatable(error):
@@ -314,14 +307,24 @@ class Database:
             return _reason_of(error)
 
     async def _renew_plans(self) -> None:
-        """Replaces the connections, and so the plans that they keep, after tables have grown."""
+        """Lets each session discard its plans before its next statement, after tables have grown."""
         try:
             rows = {row["relname"]: row["rows"] for row in await self.fetch(TABLE_ROWS)}
         except StoreUnavailable:
             return
-        if self._growth.needs_new_plans(rows) and self._pool is not None:
-            await self._pool.expire_connections()
+        if self._growth.needs_new_plans(rows):
+            self._outdated_plans = {one.get_server_pid() for one in self._sessions if not one.is_closed()}
             _log.debug("postgres.plans_renewed")
+
+    async def _discard_plans(self, connection: Connection) -> None:
+        """A new connection would have new plans too, but it costs as much as a hundred statements."""
+        session = connection.get_server_pid()
+        if session in self._outdated_plans:
+            self._outdated_plans.discard(session)
+            await connection.execute("discard plans")
+
+    async def _remember_session(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        self._sessions.add(connection)
 
     async def _renew_pool(self) -> None:
         """Opens the pool, or replaces its connections: after a failover they may lead to a read-only server."""
@@ -330,11 +333,12 @@ class Database:
             return
         self._pool = await asyncpg.create_pool(
             self._dsn,
-            min_size=self._min_size,
+            min_size=1,
             max_size=self._max_size,
             timeout=schema.CONNECT_TIMEOUT_S,
             command_timeout=self._command_timeout_s,
             server_settings=self._server_settings,
+            init=self._remember_session,
             reset=_nothing_to_reset,
         )
 
