@@ -19,7 +19,7 @@ WORKERS ?= 3
 ASSETS := $(VENV)/bin/python services/ingest/frontend/install_assets.py
 PARALLEL = -n $(WORKERS) --dist worksteal
 
-.PHONY: help setup up test test-quick test-long test-hostile lint bench test-deploy test-monitoring test-browser screenshots lock clean
+.PHONY: help setup up test test-quick test-long test-hostile lint bench bench-compare test-deploy test-monitoring test-browser screenshots lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -72,6 +72,11 @@ lint: $(READY) ## ruff, mypy and the import rules
 
 bench: $(READY) ## the benchmarks, with their table
 	@$(VENV)/bin/python -m tests.benchmarks
+
+bench-compare: $(READY) ## runs this commit and BASE=<commit> in turn and lists what became slower (PARTS=, ROUNDS=, SECONDS=)
+	@[[ -n "$(BASE)" ]] || { echo 'BASE=<commit> names the commit to compare with.' >&2; exit 2; }
+	@$(VENV)/bin/python -m tests.benchmarks.compare --base $(BASE) $(if $(PARTS),--parts $(PARTS)) \
+		--rounds $(or $(ROUNDS),3) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(WARM_UP),--warm-up $(WARM_UP))
 
 test-deploy: $(READY) ## the images and docker-compose.yml, built, run, killed and updated under load (root, or a running engine)
 	@tests/deploy/install-engine

@@ -67,14 +67,21 @@ class ServiceProcess:
 
 
 def start(
-    arguments: Sequence[str], environment: Mapping[str, str], stdout: int, stderr: int, *, forked: bool = True
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    stdout: int,
+    stderr: int,
+    *,
+    forked: bool = True,
+    interpreter: str = sys.executable,
 ) -> ServiceProcess | subprocess.Popen[bytes]:
     """Run `python -m ARGUMENTS` with exactly this environment; its output goes to two open file descriptors.
 
-    `forked=False` gives it an interpreter of its own, for measurements of its memory and CPU time.
+    `forked=False` gives it an interpreter of its own, for measurements of its memory and CPU time. `interpreter` is
+    that of another checkout, if another commit is measured.
     """
     if not forked:
-        return subprocess.Popen([sys.executable, "-m", *arguments], env=environment, stdout=stdout, stderr=stderr)
+        return subprocess.Popen([interpreter, "-m", *arguments], env=environment, stdout=stdout, stderr=stderr)
     request = json.dumps({"arguments": [*arguments], "environment": {**environment}}).encode() + b"\n"
     report, reported = os.pipe()
     try:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -27,11 +28,18 @@ class Pipeline:
     """Starts and kills the five processes and calls their API. Each process writes to one file in `logs`.
 
     `twice` names the processes of which a second one runs, under the name `NAME-2`. `own_environment` has the variables
-    that only one process gets.
+    that only one process gets. `forked` and `interpreter` are those of `service_processes.start`.
     """
 
     def __init__(
-        self, redis_url: str, postgres_dsn: str, logs: Path, *, twice: Sequence[str] = (), forked: bool = True
+        self,
+        redis_url: str,
+        postgres_dsn: str,
+        logs: Path,
+        *,
+        twice: Sequence[str] = (),
+        forked: bool = True,
+        interpreter: str = sys.executable,
     ) -> None:
         redis = urlsplit(redis_url)
         self.port = free_port()
@@ -52,6 +60,7 @@ class Pipeline:
         self.own_environment: dict[str, dict[str, str]] = {}
         self._logs = logs
         self._forked = forked
+        self._interpreter = interpreter
         self._processes: dict[str, ServiceProcess | subprocess.Popen[bytes]] = {}
         self._session: aiohttp.ClientSession | None = None
 
@@ -86,7 +95,12 @@ class Pipeline:
         environment |= self.own_environment.get(name, {})
         with (self._logs / f"{name}.log").open("ab") as log:
             self._processes[name] = service_processes.start(
-                kind.arguments, environment, log.fileno(), log.fileno(), forked=self._forked
+                kind.arguments,
+                environment,
+                log.fileno(),
+                log.fileno(),
+                forked=self._forked,
+                interpreter=self._interpreter,
             )
 
     def kill(self, name: str) -> None:

@@ -1,82 +1,66 @@
-"""The flow engine's benchmark: one flow-runner, the whole pipeline from HTTP, and executions that wait.
+"""The whole way from HTTP, with all services on this machine.
 
-    python -m tests.benchmarks.flows [--only NAME …] [--executions N] [--waiting N] [--seconds S] [--senders N]
+    python -m tests.benchmarks.flows [--only with-message without-message open-loop] [--senders N …] [--rounds N]
+        [--warm-up S] [--seconds S] [--base COMMIT]
 
-Postgres syncs its commits to disk, and Redis syncs its log every second, as with `filas up`.
+The other measurements of the flow engine are in `tests.benchmarks.flows.runner`.
 """
 
 import argparse
 import asyncio
-import tempfile
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 from filas.observability import logs
-from filas.repository import migrate
-from filas_local.servers import PostgresServer, RedisServer
-from tests.benchmarks.flows import end_to_end, one_runner, waiting
+from tests.benchmarks.flows import end_to_end, load
 from tests.benchmarks.flows.definitions import with_message, without_message
+from tests.benchmarks.flows.end_to_end import Way
+from tests.benchmarks.rounds import add_options, in_turn, recording
 
-Measurement = Callable[[PostgresServer, RedisServer, Path], Coroutine[Any, Any, None]]
-DATABASE = "bench"
-
-
-@contextmanager
-def _servers() -> Iterator[tuple[PostgresServer, RedisServer, Path]]:
-    with tempfile.TemporaryDirectory() as name:
-        home = Path(name)
-        with PostgresServer(home / "postgres") as postgres, RedisServer(home / "redis") as redis:
-            postgres.ensure_database(DATABASE)
-            asyncio.run(migrate.migrate(postgres.dsn(DATABASE)))
-            yield postgres, redis, home
+PART = "whole-way"
+OPEN_CONNECTIONS = 200
+WORDS = {
+    "with-message": "with a message",
+    "without-message": "without a message",
+    "open-loop": "with a message, senders that do not wait",
+}
 
 
-def _measurements(options: argparse.Namespace) -> dict[str, tuple[str, Measurement]]:
-    def whole(definition: Any, *, by_message: bool) -> Measurement:
-        def measure(postgres: PostgresServer, redis: RedisServer, home: Path) -> Coroutine[Any, Any, None]:
-            load = {"senders": options.senders, "seconds": options.seconds}
-            return end_to_end.measure(postgres, redis, DATABASE, home, definition, by_message=by_message, **load)
-
-        return measure
-
-    return {
-        "one-runner": (
-            f"webhook → condition → set-variable → api → message: {options.executions:,} queued, one flow-runner",
-            lambda postgres, redis, _: one_runner.measure(postgres, redis, DATABASE, options.executions),
-        ),
-        "with-message": (
-            f"the same from HTTP, all services on the machine, {options.senders} senders for {options.seconds:.0f} s",
-            whole(with_message, by_message=True),
-        ),
-        "without-message": (
-            f"webhook → condition → api from HTTP, {options.senders} senders for {options.seconds:.0f} s",
-            whole(without_message, by_message=False),
-        ),
-        "waiting": (
-            f"{options.waiting:,} executions that wait a day",
-            lambda postgres, redis, _: waiting.measure(postgres, redis, DATABASE, options.waiting),
-        ),
-    }
+def ways(only: list[str], senders: list[int]) -> dict[str, Way]:
+    """The measured ways by the name of their subject."""
+    found: dict[str, Way] = {}
+    for count in senders:
+        if "with-message" in only:
+            found[f"{WORDS['with-message']}, {count} senders"] = Way(with_message, "/messages", count, True)
+        if "without-message" in only:
+            found[f"{WORDS['without-message']}, {count} senders"] = Way(without_message, "/contacts", count, True)
+    if "open-loop" in only:
+        found[WORDS["open-loop"]] = Way(with_message, "/messages", OPEN_CONNECTIONS, False)
+    return found
 
 
 def main() -> None:
-    """Runs each measurement on servers of its own."""
+    """Runs each measurement on stores of its own."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.flows", description=__doc__)
-    parser.add_argument("--only", nargs="*")
-    parser.add_argument("--executions", type=int, default=5000)
-    parser.add_argument("--waiting", type=int, default=100_000)
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--senders", type=int, default=200)
+    parser.add_argument("--only", nargs="*", choices=list(WORDS), default=list(WORDS))
+    parser.add_argument("--senders", type=int, nargs="*", default=[200, 32])
+    parser.add_argument("--store-costs", action="store_true", help="prints what each flow costs Postgres and Redis")
+    add_options(parser)
     options = parser.parse_args()
     logs.configure("warning", "console", "bench")
-    for name, (title, measure) in _measurements(options).items():
-        if options.only and name not in options.only:
-            continue
-        print(f"\n| {title} | |\n|---|---|", flush=True)
-        with _servers() as servers:
-            asyncio.run(measure(*servers))
+    with recording(PART, options) as (recorder, trees, length):
+        for number in range(length.rounds):
+            for subject, way in ways(options.only, options.senders).items():
+                if not way.waiting and not load.can_send_without_waiting():
+                    recorder.leave_out(subject, "wrk is not installed")
+                    continue
+                for tree in in_turn(trees, number):
+                    with end_to_end.servers(tree) as (postgres, redis, home):
+                        measuring = end_to_end.measure(
+                            tree, postgres, redis, home, way, warm_up_s=length.warm_up_s, seconds=length.seconds
+                        )
+                        outcome = asyncio.run(measuring)
+                    recorder.add(tree, subject, outcome.figures, outcome.intervals)
+                    if options.store_costs:
+                        print("\n".join(outcome.store_costs), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,162 +1,135 @@
-"""From HTTP to the end of the flow, with all processes on this machine: senders that wait until their flow finishes."""
+"""From HTTP to the end of the flow, with all processes on this machine."""
 
 import asyncio
-import json
+import tempfile
 import time
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
+import asyncpg
 
 from filas_local.servers import PostgresServer, RedisServer
-from tests.benchmarks.flows.measurements import INTERVAL_S, cpu_of_tree, percentile, rates, usage_of
-from tests.benchmarks.flows.store_costs import StoreCounters, read_counters
+from tests.benchmarks.flows import load
+from tests.benchmarks.flows.load import FastReceiver, Run
+from tests.benchmarks.flows.measurements import percentile, private_mib, rates
+from tests.benchmarks.flows.resources import Meter
+from tests.benchmarks.flows.store_costs import read_counters
+from tests.benchmarks.trees import Tree
 from tests.e2e.pipeline import Pipeline, Receiver, receiver
 from tests.e2e.test_main_job import CHANNEL_SECRET
-from tests.flow_runner.processes import stores
 from tests.waiting import eventually
 
-POLL_S = 0.01
-GIVE_UP_S = 30.0
-
-FINISHED = "select event_id, status from executions where event_id = any ($1::uuid[]) and ended_at is not null"
+DATABASE = "bench"
+Definition = Callable[[str], dict[str, Any]]
 
 
-@dataclass
-class Run:
-    """What the senders observed: latencies in seconds, the times at which flows succeeded (monotonic, in seconds), and
-    the outcomes of their flows."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What is measured. `last` is the path of the last request that a flow makes. `waiting`: each of the `senders`
+    waits until its flow has finished before it sends again."""
 
-    latencies: list[float] = field(default_factory=list)
-    finished_at: list[float] = field(default_factory=list)
-    outcomes: Counter[str] = field(default_factory=Counter)
-    outstanding: dict[str, "asyncio.Future[str]"] = field(default_factory=dict)
+    definition: Definition
+    last: str
+    senders: int
+    waiting: bool
 
-
-class FastReceiver(Receiver):
-    """Responds as a CRM would, notifies a waiting sender that its message has arrived, and keeps nothing."""
-
-    def __init__(self, run: Run) -> None:
-        super().__init__()
-        self.run = run
-
-    def note(self, request: web.Request, body: bytes) -> None:
-        if request.path == "/messages":
-            arrived(self.run, json.loads(body)["to"], "succeeded")
+    @property
+    def by_message(self) -> bool:
+        """Whether a flow ends with a message."""
+        return self.last == "/messages"
 
 
-def arrived(run: Run, key: str, outcome: str) -> None:
-    """Ends the wait for `key`."""
-    future = run.outstanding.pop(key, None)
-    if future is not None and not future.done():
-        future.set_result(outcome)
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The figures of one measurement, the finished flows per second in each interval of ten seconds, and what each flow
+    cost the stores, as rows of a table."""
+
+    figures: dict[str, float | None]
+    intervals: list[float]
+    store_costs: list[str]
 
 
-async def _sender(pipeline: Pipeline, run: Run, number: int, stop_at: float, by_contact: bool) -> None:
-    turn = 0
-    while time.monotonic() < stop_at:
-        turn += 1
-        contact = f"{number}-{turn}"
-        began, future = time.monotonic(), asyncio.get_running_loop().create_future()
-        if by_contact:
-            run.outstanding[contact] = future
-        status, answer = await pipeline.webhook("bench", json.dumps({"from": contact, "text": "oi"}).encode())
-        if status != 200:
-            run.outcomes[f"HTTP {status}"] += 1
-            continue
-        if not by_contact:
-            run.outstanding[answer["eventId"]] = future
-        try:
-            outcome = await asyncio.wait_for(future, GIVE_UP_S)
-            run.outcomes[outcome] += 1
-            if outcome == "succeeded":
-                run.finished_at.append(time.monotonic())
-        except TimeoutError:
-            run.outcomes[f"not within {GIVE_UP_S:.0f} s"] += 1
-        run.latencies.append(time.monotonic() - began)
+@contextmanager
+def servers(tree: Tree) -> Iterator[tuple[PostgresServer, RedisServer, Path]]:
+    """New stores with the tables of a checkout, and a directory for logs.
 
-
-@asynccontextmanager
-async def _watching(run: Run, dsn: str, redis: str) -> AsyncIterator[None]:
-    """Polls Postgres for the outstanding flows that have ended."""
-    async with stores(dsn, redis) as store:
-
-        async def watch() -> None:
-            while True:
-                await asyncio.sleep(POLL_S)
-                if run.outstanding:
-                    for row in await store.database.fetch(FINISHED, list(run.outstanding)):
-                        arrived(run, str(row["event_id"]), row["status"])
-
-        task = asyncio.create_task(watch())
-        try:
-            yield
-        finally:
-            task.cancel()
+    Postgres syncs its commits to disk, and Redis syncs its log every second, as with `filas up`.
+    """
+    with tempfile.TemporaryDirectory(prefix="filas-bench-") as name:
+        home = Path(name)
+        with PostgresServer(home / "postgres") as postgres, RedisServer(home / "redis") as redis:
+            postgres.ensure_database(DATABASE)
+            tree.migrate(postgres.dsn(DATABASE))
+            yield postgres, redis, home
 
 
 async def measure(
-    postgres: PostgresServer,
-    redis: RedisServer,
-    database: str,
-    logs: Path,
-    definition: Any,
-    *,
-    by_message: bool,
-    senders: int,
-    seconds: float,
-) -> None:
-    """`senders` closed loops run for `seconds`. A flow is finished when its message has arrived, or if it sends
-    none, when its row is final."""
-    run = Run()
-    dsn = postgres.dsn(database)
-    async with receiver(FastReceiver(run)) as outside, Pipeline(redis.url, dsn, logs, forked=False) as pipeline:
-        await _set_up(pipeline, outside, definition(outside.url))
-        async with _watching(Run() if by_message else run, dsn, redis.url):
-            await _sender(pipeline, run, -1, time.monotonic() + 0.1, by_message)
-            run.latencies.clear()
-            run.outcomes.clear()
-            run.finished_at.clear()
-            before = read_counters(postgres, redis, database)
-            cpu, began = _cpu(pipeline, postgres, redis), time.monotonic()
-            stop_at = began + seconds
-            await asyncio.gather(*(_sender(pipeline, run, number, stop_at, by_message) for number in range(senders)))
+    tree: Tree, postgres: PostgresServer, redis: RedisServer, logs: Path, way: Way, *, warm_up_s: float, seconds: float
+) -> Outcome:
+    """Runs the load for `warm_up_s` and then measures for `seconds`, without a pause between them."""
+    run, dsn = Run(), postgres.dsn(DATABASE)
+    outside = FastReceiver(run, last=way.last, waited_for=way.waiting)
+    async with (
+        receiver(outside),
+        Pipeline(redis.url, dsn, logs, forked=False, interpreter=tree.interpreter) as pipeline,
+        # Not the repository of this checkout, because the tables may be those of another commit.
+        asyncpg.create_pool(dsn, min_size=2, max_size=2) as database,
+        load.watching(run, database) if way.waiting and not way.by_message else nullcontext(),
+        Meter(database, pipeline.pids, postgres, redis) as meter,
+    ):
+        await set_up(pipeline, outside, way.definition(outside.url))
+        async with _loaded(pipeline, run, way, warm_up_s + seconds) as answers:
+            await asyncio.sleep(warm_up_s)
+            run.forget()
+            counters = await asyncio.to_thread(read_counters, postgres, redis, DATABASE)
+            began, before = time.monotonic(), await meter.read()
+            await asyncio.sleep(began + seconds - time.monotonic())
+            used = (await meter.read()) - before
             took = time.monotonic() - began
-            spent = {name: after - cpu[name] for name, after in _cpu(pipeline, postgres, redis).items()}
-            counters = read_counters(postgres, redis, database).since(before)
-        _print(run, began, took, spent, counters, pipeline)
+            finished_at, latencies, outcomes = list(run.finished_at), list(run.latencies), run.outcomes.copy()
+            counters = (await asyncio.to_thread(read_counters, postgres, redis, DATABASE)).since(counters)
+            private: dict[str, float | None] = {
+                f"private {name}": private_mib(pid) for name, pid in pipeline.pids.items()
+            }
+            outcomes.pop("succeeded", None)
+        accepted, p99_answer = answers
+    finished = sum(began <= at <= began + took for at in finished_at)
+    figures: dict[str, float | None] = {"rate": finished / took, "failures": float(outcomes.total())}
+    if latencies:
+        figures |= {"p50": percentile(latencies, 0.5) * 1000, "p99": percentile(latencies, 0.99) * 1000}
+    if not way.waiting:
+        figures |= {"accepted": accepted, "p99 answer": p99_answer}
+    figures |= used.per_thousand(finished) | private
+    # The counters include the flows that finished while they were read.
+    return Outcome(figures, rates(finished_at, began, took), counters.rows(max(finished, 1)))
 
 
-def _print(
-    run: Run, began: float, took: float, spent: dict[str, float], counters: StoreCounters, pipeline: Pipeline
-) -> None:
-    finished = run.outcomes.pop("succeeded", 0)
-    p50, p99 = (percentile(run.latencies, share) * 1000 for share in (0.5, 0.99))
-    cores = ", ".join(f"{name} {seconds / took:.2f}" for name, seconds in spent.items())
-    print(f"| finished flows a second | {finished / took:,.0f} |")
-    by_interval = ", ".join(f"{rate:,.0f}" for rate in rates(run.finished_at, began, took))
-    print(f"| finished flows a second, every {INTERVAL_S} s | {by_interval} |")
-    print(f"| end to end, p50 and p99 | {p50:,.0f} ms, {p99:,.0f} ms |")
-    print(f"| failures | {dict(run.outcomes) or 0} |")
-    print(f"| cores busy | {cores} |")
-    each = ", ".join(f"{name} {1000 * seconds / max(finished, 1):.2f}" for name, seconds in spent.items())
-    print(f"| CPU of each flow, ms | {each} |")
-    print("\n".join(counters.rows(max(finished, 1))))
-    memory = ", ".join(f"{name} {usage_of(pid).rss_mib:.0f}" for name, pid in pipeline.pids.items())
-    print(f"| memory, MiB | {memory} |", flush=True)
+@asynccontextmanager
+async def _loaded(pipeline: Pipeline, run: Run, way: Way, seconds: float) -> AsyncIterator[list[float]]:
+    """Runs the senders during the block. The list has the results of senders that do not wait, after the block."""
+    answers = [0.0, 0.0]
+
+    async def send() -> None:
+        if not way.waiting:
+            answers[:] = await load.without_waiting(pipeline, way.senders, seconds + 1)
+            return
+        stop_at = time.monotonic() + seconds
+        numbers = range(way.senders)
+        await asyncio.gather(*(load.sender(pipeline, run, number, stop_at, way.by_message) for number in numbers))
+
+    sending = asyncio.create_task(send())
+    try:
+        yield answers
+        await sending
+    finally:
+        sending.cancel()
 
 
-def _cpu(pipeline: Pipeline, postgres: PostgresServer, redis: RedisServer) -> dict[str, float]:
-    own = time.process_time()
-    servers = {"postgres": cpu_of_tree(postgres.pid or 0), "redis": usage_of(redis.pid or 0).cpu_s, "senders": own}
-    return {name: usage_of(pid).cpu_s for name, pid in pipeline.pids.items()} | servers
-
-
-async def _set_up(pipeline: Pipeline, outside: Receiver, definition: dict[str, Any]) -> None:
+async def set_up(pipeline: Pipeline, outside: Receiver, definition: dict[str, Any]) -> None:
+    """Stores the flow, its channel and the webhook `bench`, and waits until the listener knows them."""
     channel = {"type": "http", "url": f"{outside.url}/messages", "secret": CHANNEL_SECRET}
     await pipeline.api("PUT", "/api/channels/receiver", channel)
     await pipeline.api("PUT", "/api/flows/bench", definition)

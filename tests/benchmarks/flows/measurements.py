@@ -36,6 +36,12 @@ def usage_of(pid: int) -> Usage:
     return Usage((int(fields[11]) + int(fields[12])) / TICKS_A_SECOND, sizes["VmRSS"], sizes["VmHWM"])
 
 
+def private_mib(pid: int) -> float:
+    """The memory that the process `pid` shares with no other, in MiB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+
+
 def cpu_of_tree(pid: int) -> float:
     """CPU seconds of a process and of all its descendants, such as a Postgres with its sessions."""
     parents: dict[int, int] = {}
@@ -60,8 +66,13 @@ def _descends(pid: int, ancestor: int, parents: dict[int, int]) -> bool:
 
 def redis_bytes(server: RedisServer) -> int:
     """The memory that Redis uses, in bytes."""
-    lines = server.execute("INFO", "memory").splitlines()
-    return int(next(line for line in lines if line.startswith("used_memory:")).partition(":")[2])
+    return redis_number(server, "used_memory")
+
+
+def redis_number(server: RedisServer, name: str) -> int:
+    """A number of the answer to INFO."""
+    lines = server.execute("INFO").splitlines()
+    return int(next(line for line in lines if line.startswith(f"{name}:")).partition(":")[2])
 
 
 async def commits(store: Stores) -> int:

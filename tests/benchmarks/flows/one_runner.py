@@ -23,8 +23,8 @@ async def start_many(store: Stores, count: int) -> None:
         await store.start(min(CHUNK, count - number), prefix=f"contact-{number}")
 
 
-async def measure(postgres: PostgresServer, redis: RedisServer, database: str, count: int) -> None:
-    """Queues `count` executions, starts a flow-runner, and prints the results."""
+async def measure(postgres: PostgresServer, redis: RedisServer, database: str, count: int) -> dict[str, float | None]:
+    """Queues `count` executions, starts a flow-runner, and returns the figures."""
     dsn = postgres.dsn(database)
     async with receiving() as receiver, stores(dsn, redis.url) as store:
         await store.put_flow(with_message(receiver.url))
@@ -43,13 +43,15 @@ async def measure(postgres: PostgresServer, redis: RedisServer, database: str, c
             statements = await commits(store) - before
         failures = count - await store.database.fetchval(SUCCEEDED)
     measured = count - done
-    print(f"| executions a second | {measured / took:,.0f} |")
-    print(f"| CPU of flow-runner an execution | {(after.cpu_s - cpu) / measured * 1000:.2f} ms |")
-    print(f"| CPU of Postgres an execution | {postgres_cpu / measured * 1000:.2f} ms |")
-    print(f"| Postgres statements an execution | {statements / measured:.2f} |")
-    print(f"| memory of flow-runner, at most | {after.peak_mib:.0f} MiB |")
-    print(f"| memory of Redis afterwards | {redis_bytes(redis) / MIB:.1f} MiB |")
-    print(f"| executions that did not succeed | {failures} |", flush=True)
+    return {
+        "rate": measured / took,
+        "cpu": (after.cpu_s - cpu) / measured * 1000,
+        "cpu postgres": postgres_cpu / measured * 1000,
+        "statements": statements / measured,
+        "memory": after.peak_mib,
+        "redis memory": redis_bytes(redis) / MIB,
+        "failures": float(failures),
+    }
 
 
 async def until(store: Stores, count: int, timeout: float = 600.0) -> None:

@@ -1,0 +1,25 @@
+"""The parts of the benchmarks: each is a module with results of its own, and runs in a process of its own."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from tests.benchmarks.trees import REPOSITORY
+
+PARTS = {
+    "whole-way": "tests.benchmarks.flows",
+}
+"""The module of each part. All of them have the options of `tests.benchmarks.rounds`."""
+
+
+def run(part: str, *arguments: str) -> bool:
+    """Runs a part, which prints its progress. Returns whether it succeeded."""
+    print(f"== {part}", flush=True)
+    # In a process of its own, so that the heap of the previous part does not affect it.
+    done = subprocess.run([sys.executable, "-m", PARTS[part], *arguments], cwd=REPOSITORY, check=False)
+    return done.returncode == 0
+
+
+def run_all(parts: Sequence[str], *arguments: str) -> list[str]:
+    """Runs parts one after the other. Returns those that failed."""
+    return [part for part in parts if not run(part, *arguments)]

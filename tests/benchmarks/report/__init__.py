@@ -1,0 +1,1 @@
+"""The report: saved results, goals, plots and the page docs/benchmarks.md."""
