@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from filas import batching
 from filas.batching import Batches, MicroBatcher
+from tests.waiting import eventually
 
 
 async def test_callers_that_arrive_during_a_batch_share_the_next_one() -> None:
@@ -27,6 +29,60 @@ async def test_callers_that_arrive_during_a_batch_share_the_next_one() -> None:
     release.set()
     assert await asyncio.gather(first, *rest) == [10, 20, 30, 40]
     assert batches == [[1], [2, 3, 4]]
+
+
+async def test_a_second_call_begins_only_if_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two calls may run at a time. Beside a call that is not slow, only one with `limit` items begins. The items that
+    are left over make one call when a call has ended."""
+    monkeypatch.setattr(batching, "SLOW_S", 3600.0)
+    release: list[asyncio.Event] = []
+    calls: list[list[int]] = []
+
+    async def work(items: Sequence[int]) -> None:
+        calls.append(list(items))
+        release.append(asyncio.Event())
+        await release[-1].wait()
+
+    batches: Batches[int] = Batches(work, limit=3, parallel=2)
+    batches.add(1)
+    await eventually(lambda: calls == [[1]])
+    for item in (2, 3, 4, 5):
+        batches.add(item)
+    await eventually(lambda: len(calls) == 2)
+    assert calls == [[1], [2, 3, 4]]
+    batches.add(6)
+    release[1].set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert len(calls) == 2
+    release[0].set()
+    await eventually(lambda: len(calls) == 3)
+    assert calls[2] == [5, 6]
+    release[2].set()
+    await batches.drain()
+
+
+async def test_calls_go_on_beside_one_that_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that waits for a lock holds back the others only for a moment."""
+    monkeypatch.setattr(batching, "SLOW_S", 0.01)
+    started, release = asyncio.Event(), asyncio.Event()
+    done: list[int] = []
+
+    async def flush(items: Sequence[int]) -> Sequence[int]:
+        if 0 in items:
+            started.set()
+            await release.wait()
+        done.extend(items)
+        return items
+
+    batcher: MicroBatcher[int, int] = MicroBatcher(flush, parallel=2)
+    slow = asyncio.create_task(batcher.add(0))
+    await started.wait()
+    for number in (1, 2, 3):
+        assert await asyncio.wait_for(batcher.add(number), 30.0) == number
+    release.set()
+    assert await slow == 0
+    assert done == [1, 2, 3, 0]
 
 
 async def test_an_answer_that_is_an_error_reaches_its_caller_alone() -> None:

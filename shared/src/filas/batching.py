@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import Context
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, cast
 
 MAX_BYTES: Final = 4 * 2**20
 """How many bytes one call handles, if the size of its items is known. A single item may be larger."""
+
+SLOW_S: Final = 0.25
+"""Beside a call that takes longer, the next one begins. It may wait for a lock."""
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -30,9 +33,12 @@ def in_chunks(
 class Batches(Generic[Item]):
     """Passes items to `work` in batches. The items that arrive during one call form the next call.
 
-    `work(items)` returns nothing and must not raise; it reports each item's outcome itself. At most `parallel` calls
-    run at a time, each with at most `limit` items. No call waits for its batch to fill up. With `size_of`, which
-    returns the bytes of an item, a call has at most `max_bytes`, but at least one item.
+    `work(items)` returns nothing and must not raise; it reports each item's outcome itself. A call has at most `limit`
+    items. No call waits for its batch to fill up. With `size_of`, which returns the bytes of an item, a call has at
+    most `max_bytes`, but at least one item.
+
+    One call runs at a time: a call with many items costs little more than one with few. Up to `parallel` calls run if
+    the next one is full or those that run are slow (SLOW_S).
     """
 
     def __init__(
@@ -50,33 +56,59 @@ class Batches(Generic[Item]):
         self._max_bytes = max_bytes
         self._parallel = parallel
         self._pending: list[Item] = []
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], float] = {}
+        """The tasks that call `work`, and when their last call began, in the time of the event loop."""
+        self._timer: asyncio.TimerHandle | None = None
 
     def add(self, item: Item) -> None:
         """Adds `item` to the next batch."""
         self._pending.append(item)
         if len(self._running) < self._parallel:
-            # A batch serves many callers, so it must not inherit the log context of one of them.
-            self._running.add(asyncio.create_task(self._run(), context=Context()))
+            self._start()
 
     async def drain(self) -> None:
         """Waits until all running and pending batches are done."""
         while self._running:
             await asyncio.wait(set(self._running))
 
+    def _start(self) -> None:
+        """Starts a task for the next call, or looks again later whether to do so."""
+        loop = asyncio.get_running_loop()
+        if self._next_begins(None):
+            # A batch serves many callers, so it must not inherit the log context of one of them.
+            task = loop.create_task(self._run(), context=Context())
+            self._running[task] = loop.time()
+        elif self._timer is None:
+            self._timer = loop.call_later(SLOW_S, self._look_again, context=Context())
+
+    def _look_again(self) -> None:
+        self._timer = None
+        if self._pending and len(self._running) < self._parallel:
+            self._start()
+
+    def _next_begins(self, own: "asyncio.Task[None] | None") -> bool:
+        """Whether the next call begins beside those of all tasks but `own`."""
+        if len(self._pending) >= self._limit:
+            return True
+        late = asyncio.get_running_loop().time() - SLOW_S
+        return all(began <= late for task, began in self._running.items() if task is not own)
+
     async def _run(self) -> None:
+        task = cast("asyncio.Task[None]", asyncio.current_task())
         try:
             # After one iteration of the event loop, the items that are ready now share the first batch.
             await asyncio.sleep(0)
-            while self._pending:
+            while self._pending and self._next_begins(task):
                 many = self._next()
                 batch, self._pending = self._pending[:many], self._pending[many:]
+                self._running[task] = asyncio.get_running_loop().time()
                 await self._work(batch)
         finally:
             # There is no await between the last check of `_pending` and this line, so an item that is added later
             # starts a new task.
-            if task := asyncio.current_task():
-                self._running.discard(task)
+            del self._running[task]
+            if self._pending and self._running:
+                self._start()
 
     def _next(self) -> int:
         """Returns the number of items of the next call."""

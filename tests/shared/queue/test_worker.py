@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from filas.batching import MicroBatcher
 from filas.contract.jobs import NotificationJob
 from filas.errors import PermanentError, RetryLater, StoreUnavailable
 from filas.observability import metrics
@@ -16,7 +17,7 @@ from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.scripts import Script
-from filas.queue.worker import claimer
+from filas.queue.worker import claimer, slots
 from tests.long_form import by_form
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job, raising
@@ -252,6 +253,76 @@ async def test_a_batch_function_gets_many_jobs_and_returns_an_outcome_for_each(
         return (await stats.snapshot(QUICK)).completed == 49
 
     await eventually(done)
+
+
+class HeldBatches:
+    """A batch handler that records its calls. A call with the job `hold` lasts until `release` is set."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+        self.release = asyncio.Event()
+
+    async def __call__(self, batch: list[tuple[JobContext, NotificationJob]]) -> list[None]:
+        names = [message.channel_id for _, message in batch]
+        self.calls.append(names)
+        if "hold" in names:
+            await self.release.wait()
+        return [None] * len(batch)
+
+
+async def test_jobs_that_become_due_during_a_batch_make_the_next_one(
+    producer: QueueProducer, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although a second slot is free, the jobs are not claimed one by one."""
+    monkeypatch.setattr(slots, "_SLOW_BATCH_S", 3600.0)
+    handler = HeldBatches()
+    await producer.enqueue(job(text="hold"))
+    start_worker([function(handler, batch=True, batch_limit=20)], concurrency=2)
+    await eventually(lambda: handler.calls)
+    for number in range(5):
+        await producer.enqueue(job(text=f"{number}"))
+    handler.release.set()
+    await eventually(lambda: sum(map(len, handler.calls)) == 6)
+    assert handler.calls == [["hold"], ["0", "1", "2", "3", "4"]]
+
+
+@pytest.mark.parametrize("reason", ["slow", "full"])
+async def test_a_batch_begins_beside_one_that_is_slow_or_full(
+    producer: QueueProducer, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    """A batch that waits for a lock does not stop the queue. More jobs than one batch takes are not left waiting."""
+    monkeypatch.setattr(slots, "_SLOW_BATCH_S", 0.01 if reason == "slow" else 3600.0)
+    handler = HeldBatches()
+    await producer.enqueue(job(text="hold"))
+    start_worker([function(handler, batch=True, batch_limit=20 if reason == "slow" else 1)], concurrency=2)
+    await eventually(lambda: handler.calls)
+    for number in range(3):
+        await producer.enqueue(job(text=f"{number}"))
+    try:
+        await eventually(lambda: sum(map(len, handler.calls)) == 4)
+    finally:
+        handler.release.set()
+
+
+async def test_jobs_that_were_claimed_together_begin_together(
+    producer: QueueProducer, start_worker: StartWorker
+) -> None:
+    """Their first calls to a store make one batch."""
+    batches: list[int] = []
+
+    async def flush(items: Sequence[str]) -> Sequence[str]:
+        batches.append(len(items))
+        return items
+
+    batcher = MicroBatcher[str, str](flush)
+
+    async def handler(context: JobContext, message: NotificationJob) -> str:
+        return await batcher.add(context.job_id)
+
+    await producer.enqueue_many([job() for _ in range(10)])
+    start_worker([function(handler)], concurrency=10)
+    await eventually(lambda: sum(batches) == 10)
+    assert batches == [10]
 
 
 @pytest.mark.parametrize("answer", [[], None, "one too many"])

@@ -41,7 +41,7 @@ from ingest.process.webhook_jobs import EventRelaySource, ProcessWebhook
 
 MAX_BATCH: Final = 100
 BATCHES_AT_A_TIME: Final = 2
-"""While one batch is written to Postgres, the next one is claimed."""
+"""A second batch begins beside one that is full or waits for a lock (see `filas.queue.worker.slots`)."""
 
 PURGE_EVERY_S: Final = 900.0
 LINK_EVERY_S: Final = 30.0

@@ -35,7 +35,7 @@ NO_ROOM_WAIT_S = 1.0
 RENEW_EVERY_S = LEASE_S / 3
 BATCH = 100
 PARALLEL = 2
-"""The number of concurrent transactions: while one commits, the next batch is collected and sent."""
+"""The number of concurrent transactions, if one is full or waits for a lock (see `filas.batching`)."""
 
 _RETRY_WAITS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 2.0)
 """The waits before a checkpoint is retried while Postgres is unavailable: 5.85 s in total, so that a short outage

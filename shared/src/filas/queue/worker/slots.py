@@ -32,6 +32,12 @@ _BATCH_BYTES: Final = 4 * 2**20
 _BATCH_MEMORY: Final = 16 * 2**20
 """The same limit in bytes of memory: a decoded payload may take 34 times as much as its text."""
 
+_SHORT_JOB_S: Final = 0.001
+"""Shorter jobs hardly ever wait, so one slot runs many of them."""
+
+_SLOW_BATCH_S: Final = 0.25
+"""Beside a call of a batch function that takes longer, the next call begins. It may wait for a lock."""
+
 _JOBS_PER_YIELD: Final = 32
 """After this number of jobs that never waited, a slot yields to the other tasks of the process."""
 
@@ -66,13 +72,20 @@ class Slots:
         self.closing = False
         self._idle: list[asyncio.Future[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waking = False
+        self._waking = 0
+        """How many slots were woken and have not begun."""
         # The smoothed time of a job in its slot. It starts high, so that nothing is claimed ahead before it is known.
         self._job_s = 0.1
         self._ready_bytes = 0
 
     def wanted(self) -> int:
-        """Returns how many jobs to claim now."""
+        """Returns how many jobs to claim now.
+
+        None beside a call of a batch function that is neither full nor slow: the jobs that become due meanwhile make
+        the next call larger. A large call costs little more than a small one.
+        """
+        if self._has_room_in_batch():
+            return 0
         free = (self._concurrency - len(self.calls)) * self._batch_limit
         ahead = min(_MAX_AHEAD, int(self._concurrency * _AHEAD_S / max(self._job_s, 1e-6)))
         if (ahead and len(self.ready) > ahead // 2) or self._ready_bytes >= _READY_BYTES:
@@ -99,8 +112,7 @@ class Slots:
             size += job.held_bytes
         self._ready_bytes += size
         self.ready.extend(jobs)
-        if not self._waking:
-            self._wake_one()
+        self._wake()
 
     def remove_ready(self) -> list[ClaimedJob]:
         """Removes and returns the jobs that have not started."""
@@ -122,18 +134,41 @@ class Slots:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _wake_one(self) -> None:
+    def _wake(self) -> None:
+        """Wakes slots for the ready jobs: one slot for short jobs or a batch, otherwise one for each job.
+
+        Jobs that wait for a store begin together, so that their calls share a batch. A slot for each short job would
+        find that another one has run it.
+        """
+        function = self.ready[0].function
+        wanted = 1 if function.batch or self._job_s < _SHORT_JOB_S else len(self.ready)
+        while self._waking < wanted and self._wake_one():
+            pass
+
+    def _wake_one(self) -> bool:
+        """Wakes or creates a slot. Returns False if all slots are busy."""
         while self._idle:
             future = self._idle.pop()
             if not future.done():
-                self._waking = True
+                self._waking += 1
                 future.set_result(None)
-                return
-        if len(self._tasks) < self._concurrency:
-            self._waking = True
-            task = asyncio.create_task(self._slot())
-            self._tasks.add(task)
-            task.add_done_callback(self._slot_ended)
+                return True
+        if len(self._tasks) == self._concurrency:
+            return False
+        self._waking += 1
+        task = asyncio.create_task(self._slot())
+        self._tasks.add(task)
+        task.add_done_callback(self._slot_ended)
+        return True
+
+    def _has_room_in_batch(self) -> bool:
+        """Whether a call of a batch function runs that is neither full nor slow."""
+        return any(
+            call.jobs[0].function.batch
+            and len(call.jobs) < call.jobs[0].function.batch_limit
+            and time.monotonic() - call.started < _SLOW_BATCH_S
+            for call in self.calls
+        )
 
     def _slot_ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
@@ -142,7 +177,7 @@ class Slots:
 
     async def _slot(self) -> None:
         task = cast("asyncio.Task[Any]", asyncio.current_task())
-        self._waking = False
+        self._waking -= 1
         jobs_in_a_row = 0
         while True:
             if not self.ready:
@@ -150,15 +185,15 @@ class Slots:
                 future = asyncio.get_running_loop().create_future()
                 self._idle.append(future)
                 await future
-                self._waking = False
+                self._waking -= 1
                 continue
             jobs = self._next_jobs()
             if not self.ready:
                 # This call may last a minute, but other slots are free.
                 self.room.set()
-            # The next slot starts when this one waits. Short jobs never wait, so one slot runs them all.
-            if self.ready and not self._waking:
-                self._wake_one()
+            # A woken slot starts when this one waits.
+            if self.ready:
+                self._wake()
             await self._call(task, jobs)
             if len(self.ready) * 2 <= _MAX_AHEAD:
                 self.room.set()
@@ -193,6 +228,7 @@ class Slots:
         self.calls.add(call)
         outcomes: Any
         handler: Any = function.handler
+        slow = asyncio.get_running_loop().call_later(_SLOW_BATCH_S, self.room.set) if function.batch else None
         try:
             if function.batch:
                 outcomes = await handler([(job.context, job.message) for job in jobs])
@@ -208,6 +244,8 @@ class Slots:
             outcomes = [error] * len(jobs)
         finally:
             self.calls.discard(call)
+            if slow is not None:
+                slow.cancel()
             if call.reason is not None:
                 while task.cancelling():
                     task.uncancel()
