@@ -5,15 +5,12 @@ With pytest-xdist each worker starts its own servers.
 
 import io
 import itertools
-import logging
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import structlog
 from hypothesis import HealthCheck, settings
 
 from filas.observability import logs
@@ -25,16 +22,6 @@ from tests.long_form import examples
 from tests.ports import free_port
 
 REDIS_DATABASES = 64
-
-_configure = structlog.configure
-
-
-def _configure_without_cache(**options: Any) -> None:
-    """A logger that was used before a test captures the log would otherwise keep what was configured then."""
-    _configure(**options | {"cache_logger_on_first_use": False})
-
-
-structlog.configure = _configure_without_cache  # type: ignore[assignment]  # it passes on what it is given
 
 _numbers = itertools.count(1)
 
@@ -74,26 +61,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _log_of_one_test() -> Iterator[None]:
     """What a test configures, such as a command that logs errors alone, ends with it."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    if structlog.is_configured():
-        structlog.reset_defaults()
-        root.handlers[:] = handlers
-        root.setLevel(level)
+    with logs.redirected():
+        yield
 
 
 @pytest.fixture
 def own_log() -> Iterator[io.StringIO]:
     """The process's log as JSON lines, configured by `logs.configure` for this test alone."""
-    stream, root = io.StringIO(), logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    logs.configure("debug", "json", "tests", stream)
-    structlog.configure(cache_logger_on_first_use=False)
-    yield stream
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+    stream = io.StringIO()
+    with logs.redirected():
+        logs.configure("debug", "json", "tests", stream)
+        yield stream
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import uuid
 from typing import Any
 
 import pytest
-import structlog.testing
 
 from filas.contract.identity import error_execution_id
 from filas.contract.jobs import FlowJob
@@ -14,6 +13,7 @@ from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.execution_state import decode
 from flow_runner.jobs.flow_job import RunFlow
 from flow_runner.stores.execution_store import Executions
+from tests.captured_logs import captured_logs
 from tests.flow_runner.harness import Harness, Response, chain, compiled_flow, flow, node, path, step
 from tests.flow_runner.memory import Row
 from tests.flow_runner.test_jobs import CONTEXT
@@ -245,7 +245,7 @@ async def test_an_error_flow_that_is_not_published_is_logged() -> None:
     harness = Harness()
     run = running(harness, chain(SAID))
     absent = FlowJob(execution_id=uuid.uuid4(), turn=1, flow_id="sorry", reason="error")
-    with structlog.testing.capture_logs() as logs:
+    with captured_logs() as logs:
         assert await run(CONTEXT, absent) == {"status": "nothing-to-do"}
     assert [(line["event"], line["flow_id"]) for line in logs] == [("error_flow.not_published", "sorry")]
 

@@ -5,10 +5,10 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from ingest.http.client_address import ClientAddress
 from ingest.receive.untrusted_proxies import EVERY_S, KEY, UntrustedProxies, read_untrusted_proxy
+from tests.captured_logs import captured_logs
 from tests.ingest.api.serving import serving as serving_api
 from tests.ingest.serving import Serving, serving, webhook
 from tests.ingest.test_fuzzed_requests import vendor_webhook
@@ -47,7 +47,7 @@ async def test_a_valid_signature_is_accepted_from_a_blocked_address(redis_url: s
         assert [await status(app, "github", "203.0.113.2", wrong) for _ in range(4)] == [401, 401, 401, 429]
         assert await status(app, "github", "203.0.113.2", vendor.headers(), vendor.body) == 200
         assert await status(app, "github", "203.0.113.2", wrong) == 429
-        with capture_logs() as logged:
+        with captured_logs() as logged:
             assert [await status(app, "whatsapp", "203.0.113.2", wrong) for _ in range(4)] == [401, 401, 401, 429]
         [entry] = [entry for entry in logged if entry["event"] == "webhook.address_blocked"]
         assert (entry["address"], entry["webhook_id"]) == ("203.0.113.2", "whatsapp")
@@ -87,7 +87,7 @@ async def test_a_proxy_that_is_not_trusted_is_reported(redis_url: str, postgres_
             return found
 
         assert (await finding())["ok"] is True
-        with capture_logs() as logged:
+        with captured_logs() as logged:
             for _ in range(3):
                 assert await status(app, "guarded", "203.0.113.1", {"Authorization": "Bearer x"}) == 401
         [entry] = [entry for entry in logged if entry["event"] == "client_address.untrusted_proxy"]

@@ -10,13 +10,13 @@ from urllib.parse import parse_qsl, urlencode
 from uuid import uuid4
 
 import pytest
-from structlog.testing import capture_logs
 
 from filas.models.configuration import Dedupe, Webhook
 from filas.models.events import EventReceipt
 from filas.observability.metrics import WEBHOOK_DUPLICATES
 from filas_local.servers import PostgresServer
 from ingest.receive.duplicate_reports import LOG_EVERY_S, DuplicateReports
+from tests.captured_logs import captured_logs
 from tests.ingest.serving import BOX, Serving, serving, webhook
 from tests.ingest.test_fuzzed_requests import vendor_webhook
 from tests.ingest.test_meta_bodies import text_message, whatsapp
@@ -122,7 +122,7 @@ async def test_a_captured_request_is_no_new_event(redis_url: str, postgres_dsn: 
             if name == "sms":
                 request = without(TOKEN)(request)
             first = await send(app, name, request)
-            with capture_logs() as logged:
+            with captured_logs() as logged:
                 for kind, change in changes.items():
                     assert await send(app, name, change(request)) == {**first, "duplicate": True}, (name, kind)
             [entry] = [entry for entry in logged if entry["event"] == "webhook.replayed"]
@@ -214,7 +214,7 @@ async def test_a_known_key_with_another_content_is_reported(redis_url: str, post
             before = counted(WEBHOOK_DUPLICATES, "conflict"), counted(WEBHOOK_DUPLICATES, "repeated")
             accepted = await send(app, name, first)
             assert await send(app, name, first) == {**accepted, "duplicate": True}, name
-            with capture_logs() as logged:
+            with captured_logs() as logged:
                 for _ in range(3):
                     answer = await send(app, name, second)
                     assert answer == {**accepted, "duplicate": True, "conflict": True}, name
@@ -278,7 +278,7 @@ def test_a_conflict_is_logged_once_per_webhook_and_minute() -> None:
     reports = DuplicateReports(lambda: now)
 
     def logged(count: int, webhook_id: str) -> list[int]:
-        with capture_logs() as entries:
+        with captured_logs() as entries:
             for _ in range(count):
                 stored = event(webhook_id=webhook_id)
                 reports.report(stored, EventReceipt(id=stored.id, duplicate=True, conflict=True))

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from prometheus_client import Counter
-from structlog.testing import capture_logs
 
 from filas.observability.metrics import AUTH_FAILURES, WEBHOOKS
 from filas_local.servers import PostgresServer, RedisServer
+from tests.captured_logs import captured_logs
 from tests.ingest.serving import Serving, problem_of, raw, serving, webhook
 from tests.ingest.test_fuzzed_requests import vendor_webhook
 from tests.ingest.test_receive import META
@@ -83,7 +83,7 @@ async def test_every_failed_check_is_a_401_that_is_counted_and_logged(
     vendor, now = VENDORS[name], int(time.time())
     async with serving(redis_url, postgres_dsn, vendor_webhook(name, vendor)) as app:
         before = counted(AUTH_FAILURES, "webhook"), counted(WEBHOOKS, "signature")
-        with capture_logs() as logged:
+        with captured_logs() as logged:
             for kind, forge in forgeries(vendor).items():
                 headers, body = forge(vendor, now)
                 async with app.request("POST", name, data=body, headers=headers) as answer:

@@ -5,10 +5,10 @@ from uuid import uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from notifier.channels.channel import Delivered, OutgoingMessage, TemporaryFailure
 from notifier.channels.console import ConsoleChannel, one_line
+from tests.captured_logs import captured_logs
 
 
 def message(content: dict[str, object], to: str = "5511999990000") -> OutgoingMessage:
@@ -43,7 +43,7 @@ async def test_each_kind_of_content_is_a_line_to_read(content: dict[str, object]
 
 
 async def test_the_log_records_the_message_without_its_text() -> None:
-    with capture_logs() as logged:
+    with captured_logs() as logged:
         await ConsoleChannel(lambda _line: None).deliver(message({"type": "text", "text": "a secret"}, to="Maria"))
     assert [entry["event"] for entry in logged] == ["console.message_printed"]
     assert "a secret" not in str(logged)

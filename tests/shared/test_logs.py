@@ -4,10 +4,8 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterator
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,19 +16,7 @@ from filas.settings.value_types import Secret
 LEVELS: dict[str, int] = {}
 
 
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """Restores the configuration of the log after each test."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
-
-
-def written(fmt: str, *, level: str = "info") -> tuple[io.StringIO, structlog.typing.FilteringBoundLogger]:
+def written(fmt: str, *, level: str = "info") -> tuple[io.StringIO, logs.Logger]:
     stream = io.StringIO()
     logs.configure(level, fmt, "notifier", stream)  # type: ignore[arg-type]
     return stream, logs.get_logger("tests")
@@ -102,6 +88,32 @@ def test_context_bound_in_a_task_is_in_the_lines_of_the_task() -> None:
     with logs.bound(job_id="j-1"):
         log.info("job.started")
     assert json.loads(stream.getvalue())["job_id"] == "j-1"
+
+
+def test_the_innermost_value_is_logged_and_the_outer_one_after_its_block() -> None:
+    stream, log = written("json")
+    with logs.bound(job_id="j-1", queue="flows"):
+        with logs.bound(job_id="j-2"):
+            log.info("job.started")
+        log.info("job.started", queue="own")
+    log.info("job.started")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line.get("job_id"), line.get("queue")) for line in lines] == [
+        ("j-2", "flows"),
+        ("j-1", "own"),
+        (None, None),
+    ]
+
+
+def test_the_log_is_as_before_after_it_was_redirected() -> None:
+    stream, log = written("json")
+    with logs.redirected():
+        logs.configure("error", "json", "another", io.StringIO())
+        log.warning("job.lost")
+        logging.getLogger("a.library").warning("lost, too")
+    log.warning("job.started")
+    logging.getLogger("a.library").warning("hello")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["job.started", "library.message"]
 
 
 def test_events_of_other_libraries_have_the_same_format() -> None:
