@@ -100,10 +100,11 @@ screenshots: setup ## every page of the dashboard, light and dark, wide and narr
 
 # requirements.lock is what runs in production, and each service's lock is a part of it. requirements-dev.lock has the same
 # versions with the tools of development, requirements-local.lock what `make up` runs, requirements-tracing.lock what images
-# with traces contain. No lock file names the address of a package index. uv is installed in a directory of its own, because
+# with traces contain. No lock file names the address of a package index. They name extras (`redis[hiredis]`), without which
+# pip does not replace an installed package by an older one. uv is installed in a directory of its own, because
 # only `make lock` needs it. deploy/images.lock has the versions and digests of the images that are not built here.
 COMPILE = build/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-annotate --no-config --quiet \
+	--no-header --no-annotate --no-config --no-strip-extras --quiet \
 	--no-emit-package filas --no-emit-package filas-local
 lock: ## resolves the lock files again from the pyproject.toml files (UPGRADE=--upgrade takes newer versions)
 	@[[ -x build/lock/bin/uv ]] || { "$(PYTHON)" -m venv build/lock && build/lock/bin/pip install --quiet uv; }
