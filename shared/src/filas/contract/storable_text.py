@@ -59,6 +59,8 @@ def header_text(text: str) -> str:
 def response_text(text: str) -> str:
     """A header of a response: bytes that are not UTF-8 read as U+FFFD. Raises UnicodeEncodeError for other lone
     surrogates, which aiohttp does not make."""
+    if text.isascii():
+        return text
     return text.encode("utf-8", BYTE_ESCAPES).decode("utf-8", "replace")
 
 

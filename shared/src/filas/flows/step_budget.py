@@ -5,9 +5,8 @@ about as much as one look-up of a name: two to five microseconds. All computatio
 lasts a tenth to a quarter of a second: a hundred assignments can do no more than one.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
 from typing import Any, NamedTuple
 
 MAX_STEPS = 50_000
@@ -38,14 +37,19 @@ class StepBudget:
 _shared: ContextVar[StepBudget | None] = ContextVar("step_budget", default=None)
 
 
-@contextmanager
-def shared_budget(steps: int = MAX_STEPS) -> Iterator[None]:
-    """All computations in the block share one budget of `steps`."""
-    token = _shared.set(StepBudget(steps))
-    try:
-        yield
-    finally:
-        _shared.reset(token)
+class shared_budget:  # noqa: N801 (used like a function, as `contextlib.suppress`)
+    """All computations in the block share one budget of `steps`. (Each visit enters one, so it is no generator.)"""
+
+    __slots__ = ("_steps", "_token")
+
+    def __init__(self, steps: int = MAX_STEPS) -> None:
+        self._steps = steps
+
+    def __enter__(self) -> None:
+        self._token: Token[StepBudget | None] = _shared.set(StepBudget(self._steps))
+
+    def __exit__(self, *_: object) -> None:
+        _shared.reset(self._token)
 
 
 def current() -> StepBudget:

@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from filas.contract import identity
 from filas.errors import PermanentError
 from filas.flows import author_settings
 from filas.flows.author_settings import AuthorSettings
@@ -166,7 +165,6 @@ class ExecutionRun:
             data=node.data,
             seq=seq,
             attempt=attempt + 1 if pending and pending.reason == "retry" else attempt,
-            key=identity.effect_key(self.claimed.id, seq),
             claimed=self.claimed,
             scope=self.cursor.scope,
             assign=self.cursor.assign,

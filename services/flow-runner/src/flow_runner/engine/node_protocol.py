@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from filas.contract import identity
 from filas.contract.jobs import Traceparent
 from filas.flows.definition.flow_definition import ConversationSettings
 from filas.flows.nodes.node_data import Awaited
@@ -54,7 +55,6 @@ class Visit:
     data: Any
     seq: int
     attempt: int
-    key: str
     claimed: ClaimedExecution
     scope: TemplateScope
     assign: Callable[[str, Any], None]
@@ -72,6 +72,10 @@ class Visit:
     traceparent: Traceparent = msgspec.UNSET
     idle_ms: int = ConversationSettings().idle_ms
     connected: Container[str] = ()
+
+    @property
+    def key(self) -> str:
+        return identity.effect_key(self.claimed.id, self.seq)
 
 
 @dataclass(frozen=True, slots=True)

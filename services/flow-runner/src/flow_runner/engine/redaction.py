@@ -1,5 +1,6 @@
 """What a step shows: without secrets (`filas.crypto.redaction`), and bounded in size."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ MAX_BYTES = 16 * 1024
 _MAX_TEXT = 1024
 _MAX_ITEMS = 50
 _PREVIEW = 4096
-_SENSITIVE_HEADERS = ("authorization", "cookie", "token", "signature", "secret", "password", "api-key", "apikey")
+_SENSITIVE_HEADER = re.compile("authorization|cookie|token|signature|secret|password|api-?key", re.IGNORECASE)
 
 
 class Redactor(SecretRedactor):
@@ -31,10 +32,7 @@ class Redactor(SecretRedactor):
 
 def headers_shown(headers: dict[str, Any]) -> dict[str, Any]:
     """The headers, without the values of those whose name shows that they carry credentials."""
-    return {
-        name: HIDDEN if any(word in name.lower() for word in _SENSITIVE_HEADERS) else value
-        for name, value in headers.items()
-    }
+    return {name: HIDDEN if _SENSITIVE_HEADER.search(name) else value for name, value in headers.items()}
 
 
 def bounded(value: Any) -> Any:

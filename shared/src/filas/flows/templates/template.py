@@ -58,13 +58,14 @@ class Template:
     """A parsed template. `references` are the paths that it looks up in its scope. `is_whole`: it is one whole
     `{{ … }}`. `is_raw`: that has the filter `raw`. `last_filter`: the name of its last filter, or empty."""
 
-    __slots__ = ("_bound", "_whole", "is_raw", "last_filter", "references", "source")
+    __slots__ = ("_bound", "_fixed_path", "_whole", "is_raw", "last_filter", "references", "source")
 
     def __init__(self, source: str, bound: BoundTemplate | None, references: tuple[Reference, ...]) -> None:
         self.source = source
         self.references = references
         self._bound = bound
         self._whole = _whole_expression(bound) if bound else None
+        self._fixed_path = None if self._whole is None else _fixed_path(self._whole)
         self.is_raw = self._whole is not None and is_raw(self._whole)
         self.last_filter = last_filter(self._whole) if self._whole is not None else ""
 
@@ -98,9 +99,8 @@ class Template:
 
     def _render(self, bound: BoundTemplate, scope: Scope, insert: Insert | None) -> Any:
         if self._whole is not None:
-            path = _fixed_path(self._whole)
-            if path:
-                found, value = _walk(scope, path)
+            if self._fixed_path:
+                found, value = _walk(scope, self._fixed_path)
                 if found:
                     return value
             context = BoundedContext(bound, globals=scope)
@@ -115,10 +115,15 @@ class Template:
         return buffer.getvalue()
 
 
+def is_plain(source: str) -> bool:
+    """Whether a text has no template, so that it is rendered as it is."""
+    return "{{" not in source and "{%" not in source
+
+
 @functools.lru_cache(maxsize=4096)
 def parse(source: str) -> Template:
     """The template of a text. Raises TemplateError."""
-    if "{{" not in source and "{%" not in source:
+    if is_plain(source):
         return Template(source, None, ())
     if len(source) > MAX_TEMPLATE_CHARS:
         raise TemplateError(f"is longer than {MAX_TEMPLATE_CHARS} characters")
@@ -323,7 +328,7 @@ def _walk(scope: Scope, path: list[str]) -> tuple[bool, Any]:
     value: Any = scope
     for segment in path:
         # `scope` may be any mapping; its values are JSON.
-        if not isinstance(value, Mapping) or segment not in value:
+        if (type(value) is not dict and not isinstance(value, Mapping)) or segment not in value:
             return False, None
         value = value[segment]
     return True, value

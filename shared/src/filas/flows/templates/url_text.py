@@ -43,6 +43,8 @@ def render_url(source: str, scope: template.Scope, field: str = "url") -> str:
     the address begins is written as it is, because it gives the scheme and the host. The filter `raw` exempts a value,
     and a value after the filter `url_encode` is encoded once. Raises TemplateError, which names `field`.
     """
+    if template.is_plain(source):
+        return source
     pieces = [_piece(each) for each in template.render_pieces(source, scope)]
     if len(pieces) == 1 or _needs_no_encoding(pieces):
         return "".join(text for text, _ in pieces)
