@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from filas.errors import StoreUnavailable
 from filas.models.events import NewEvent
 from filas.queue.producer import QueueProducer
 from filas.repository.events import EventRepository
@@ -183,6 +184,51 @@ async def test_events_that_only_redis_has_are_written_when_postgres_is_available
             return {str(event.id) for event in found} == {receipt["eventId"] for _, receipt in sent}
 
         await eventually(written)
+
+
+class FailsFirst:
+    """A store whose first call fails, as if it did not answer for a moment."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self._failed = False
+
+    async def wait_ready(self, timeout_s: float) -> None:
+        """Returns at once."""
+
+    async def insert_many(self, events: Any) -> Any:
+        """See `EventStore.insert_many`."""
+        self._fail()
+        return await self._store.insert_many(events)
+
+    async def enqueue_many(self, jobs: Any) -> Any:
+        """See `JobStore.enqueue_many`."""
+        self._fail()
+        return await self._store.enqueue_many(jobs)
+
+    def _fail(self) -> None:
+        if not self._failed:
+            self._failed = True
+            raise StoreUnavailable("store", "it did not answer")
+
+
+async def test_a_job_that_neither_store_took_at_first_comes_before_later_ones(
+    redis_url: str, postgres_dsn: str
+) -> None:
+    """Postgres takes the event at the second try. Its job is not left to the relay, which runs later: the next event of
+    the conversation would overtake it."""
+    async with serving(redis_url, postgres_dsn) as app:
+        jobs = QueueProducer(app.redis)
+        acceptor = Acceptor(FailsFirst(EventRepository(app.database)), FailsFirst(jobs))
+        for number in range(3):
+            await acceptor.accept(incoming(_event(number)))
+
+        async def enqueued() -> bool:
+            return len(await app.jobs()) == 3
+
+        await eventually(enqueued)
+        assert [job["eventId"] for job in await app.jobs()] == [str(_event(number).id) for number in range(3)]
+        await acceptor.drain()
 
 
 class NoJobs:

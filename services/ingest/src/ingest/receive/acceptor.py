@@ -257,9 +257,12 @@ class Acceptor:
             _fail(batch, error)
             return
         for waiting, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, EventReceipt):
-                is_new = not answer.duplicate
-                _resolve(waiting, _receipt_before_job(waiting) if is_new else self._duplicate_of(waiting, answer))
+            if isinstance(answer, EventReceipt) and answer.duplicate:
+                _resolve(waiting, self._duplicate_of(waiting, answer))
+            elif isinstance(answer, EventReceipt):
+                # Its job is not left to the relay: the next events of its conversation must not overtake it.
+                waiting.recorded = True
+                self._enqueue_later(waiting)
             else:
                 event = waiting.incoming.event
                 _fail([waiting], answer if isinstance(answer, StoreUnavailable) else _not_storable(event, answer))
