@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from filas.settings import process_settings, settings_reader
+from filas_local import processes as local_processes
 from tests.process_table import PROCESSES
 
 ROOT = Path(__file__).parents[2]
@@ -130,6 +131,13 @@ def test_the_shares_of_the_processor_go_by_the_queues_priorities() -> None:
     shares = {name: SERVICES[name]["cpu_shares"] for name in PROCESSES}
     assert shares["ingest"] >= shares["ingest-worker"] > shares["flow-runner"] > shares["notifier"]
     assert shares["ingest-admin"] <= shares["notifier"]
+    assert all(SERVICES[store]["cpu_shares"] > max(shares.values()) for store in ("redis", "postgres"))
+
+
+def test_the_local_run_shares_the_processor_as_compose_does() -> None:
+    """A step of niceness is a factor of 1.25 in the weight of a process."""
+    weights = {one.name: SERVICES["ingest"]["cpu_shares"] / 1.25**one.niceness for one in local_processes.PROCESSES}
+    assert weights == {name: pytest.approx(SERVICES[name]["cpu_shares"], rel=0.1) for name in PROCESSES}
 
 
 def test_monitoring_is_a_profile_whose_files_are_mounted_for_reading() -> None:

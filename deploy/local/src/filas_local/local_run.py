@@ -104,7 +104,8 @@ class LocalRun:
             for server in self._servers
         ]
         for process in PROCESSES:
-            command = bound_to_parent([sys.executable, "-m", *process.arguments])
+            nice = ["nice", "-n", str(process.niceness)] if process.niceness else []
+            command = bound_to_parent([*nice, sys.executable, "-m", *process.arguments])
             programs.append(Program(process.name, command))
         return programs
 

@@ -78,16 +78,8 @@ def message_of_event(
     event: NewEvent, decoded: DecodedEvent, *, recorded: bool, traceparent: Traceparent = msgspec.UNSET
 ) -> WebhookJob:
     """The message of `event`. Acceptance has the `decoded` parts at hand; other callers use `decoded_row`."""
-    optional: dict[str, Any] = {}
     # Only the worker that writes the row needs the keys.
-    if not recorded and event.content_key is not None:
-        optional["content_key"] = event.content_key
-    if not recorded and event.content_digest is not None:
-        optional["content_digest"] = event.content_digest.hex()
-    if decoded.snapshot.filter is not msgspec.UNSET:
-        optional["filter"] = decoded.snapshot.filter
-    if event.run:
-        optional["run"] = event.run
+    key, digest = (None, None) if recorded else (event.content_key, event.content_digest)
     return WebhookJob(
         schema_version=webhook_job_version(decoded.snapshot.conversation, decoded.snapshot.filter, event.run),
         event_id=event.id,
@@ -108,7 +100,10 @@ def message_of_event(
         remote_address=event.remote_address,
         replay=event.replay,
         traceparent=traceparent,
-        **optional,
+        content_key=msgspec.UNSET if key is None else key,
+        content_digest=msgspec.UNSET if digest is None else digest.hex(),
+        filter=decoded.snapshot.filter,
+        run=event.run or msgspec.UNSET,
     )
 
 

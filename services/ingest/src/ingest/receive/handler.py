@@ -149,9 +149,10 @@ class WebhookHandler:
             await self._decode(ready, received_request)
             if signs_decoded:
                 signed = dataclasses.replace(received_request, body=received_request.decoded)
-        is_large = len(signed.body) > LARGE_BODY
-        check = functools.partial(_check, scheme, signed)
-        reason, greeting = await self._large_bodies.run(check) if is_large else check()
+        if len(signed.body) > LARGE_BODY:
+            reason, greeting = await self._large_bodies.run(functools.partial(_check, scheme, signed))
+        else:
+            reason, greeting = _check(scheme, signed)
         if reason is not None:
             await self._count_failure(ready, address, reason)
             raise error_answers.unauthenticated(scheme.authenticate, reason)
@@ -240,12 +241,14 @@ class WebhookHandler:
             limit_headers = await self._admit(ready) if counts else {}
         try:
             if len(events) == 1:
-                answers: Sequence[Receipt | BaseException] = (await self._acceptor.accept(events[0]),)
+                receipt = await self._acceptor.accept(events[0])
+                answers: Sequence[Receipt | BaseException] = (receipt,)
             else:
                 answers = await self._acceptor.accept_many(events)
             if spans.is_on():
                 received(events, answers, ROUTE, received_request.headers.get("traceparent"))
-            receipt = receipt_of(answers)
+            if len(events) > 1:
+                receipt = receipt_of(answers)
         except StoreUnavailable:
             raise error_answers.unavailable("stores-unavailable", "neither Postgres nor Redis is available") from None
         except NotStorable as error:

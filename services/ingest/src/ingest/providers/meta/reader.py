@@ -8,6 +8,8 @@ from ingest.providers.message import IncomingMessage, IncomingReceipt, Part, Pro
 from ingest.providers.meta import messenger, whatsapp
 from ingest.providers.meta.items import ENTRY_LISTS, Envelopes, Item, items_of
 
+_ENTRY_LISTS: Final = frozenset(ENTRY_LISTS)
+_VALUE_OF_MESSAGE: Final = frozenset({"messaging_product", "metadata", "contacts", "messages"})
 _CHANNELS: Final = {"page": "messenger", "instagram": "instagram"}
 
 
@@ -54,9 +56,7 @@ def _only_message(document: Any) -> dict[str, Any] | None:
         (change,) = entry["changes"]
         value = change["value"]
         (message,) = value["messages"]
-        is_alone = not (value.keys() - {"messaging_product", "metadata", "contacts", "messages"}) and not (
-            entry.keys() & set(ENTRY_LISTS)
-        )
+        is_alone = _VALUE_OF_MESSAGE.issuperset(value) and _ENTRY_LISTS.isdisjoint(entry)
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
     return message if is_alone and isinstance(message, dict) else None
