@@ -1,5 +1,6 @@
 """JMESPath: the values that expressions find, their errors, and the bounds on their work."""
 
+import gc
 from typing import Any
 
 import pytest
@@ -70,3 +71,19 @@ def test_any_text_finds_a_value_or_raises_value_error(expression: str) -> None:
     except ValueError:
         return
     assert jmespath_mapping.problem(expression) is None
+
+
+@pytest.mark.parametrize(
+    "expression", ["a.b[0]", "length(a.b)", "a.b[?@ > `1`]", "sort_by(a.c, &d)[].d", "{x: a.b, y: [a]}"]
+)
+def test_an_evaluation_leaves_no_garbage_for_the_collector(expression: str) -> None:
+    """Collections are rare, so reference cycles would fill megabytes of a busy flow-runner."""
+    value = {"a": {"b": [1, 2], "c": [{"d": 2}, {"d": 1}]}}
+    found = jmespath_mapping.search(expression, value)
+    gc.collect()
+    gc.disable()
+    try:
+        assert jmespath_mapping.search(expression, value) == found
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

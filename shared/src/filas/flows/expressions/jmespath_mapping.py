@@ -40,9 +40,8 @@ def find(expression: str, value: Any, max_steps: int) -> Any:
 
     A step examines one value, in one to two microseconds. Raises TooMuchWork beyond `max_steps`, and ValueError.
     """
-    interpreter = _Interpreter(max_steps)
     try:
-        return interpreter.visit(_parsed(expression), value)
+        return _Interpreter(_Work(max_steps)).visit(_parsed(expression), value)
     except step_budget.TooMuchWork:
         raise
     except _ERRORS as error:
@@ -67,15 +66,15 @@ def plain_path(expression: str) -> list[str | int] | None:
 def search(expression: str, value: Any) -> Any:
     """The value that the expression finds in `value` (JSON); None if it finds nothing. Raises ValueError."""
     tree, budget = _parsed(expression), step_budget.current()
-    interpreter = _Interpreter(budget.left * STEPS_A_STEP)
+    work = _Work(budget.left * STEPS_A_STEP)
     try:
-        found = interpreter.visit(tree, value)
+        found = _Interpreter(work).visit(tree, value)
         budget.charge(step_budget.measure(found, MAX_VALUE_SIZE).size // 128)
         return plain(found)
     except _ERRORS as error:
         raise ValueError(_message(error)) from None
     finally:
-        budget.left -= interpreter.steps // STEPS_A_STEP
+        budget.left -= work.steps // STEPS_A_STEP
 
 
 @functools.lru_cache(maxsize=1024)
@@ -88,12 +87,31 @@ def _parsed(expression: str) -> Any:
         raise ValueError(f"invalid JMESPath expression: {_message(error)}") from None
 
 
+class _Work:
+    """The steps of one evaluation so far.
+
+    It is not part of the interpreter, which would then hold itself and its values until the next garbage collection.
+    """
+
+    __slots__ = ("max_steps", "steps")
+
+    def __init__(self, max_steps: int) -> None:
+        self.max_steps = max_steps
+        self.steps = 0
+
+    def charge(self, steps: int) -> None:
+        """Adds steps. Raises TooMuchWork beyond the limit."""
+        self.steps += steps
+        if self.steps > self.max_steps:
+            raise step_budget.TooMuchWork
+
+
 class _BoundedFunctions(Functions):
     """Counts the work of a function before it runs. A result that can be far larger than the arguments is bounded."""
 
-    def __init__(self, charge: Callable[[int], None]) -> None:
+    def __init__(self, work: _Work) -> None:
         super().__init__()
-        self._charge = charge
+        self._charge = work.charge
 
     def call_function(self, function_name: str, resolved_args: Iterable[Any]) -> Any:
         resolved_args = list(resolved_args)
@@ -117,14 +135,14 @@ class _BoundedFunctions(Functions):
 
 
 class _Interpreter(TreeInterpreter):
-    def __init__(self, max_steps: int) -> None:
-        super().__init__(Options(custom_functions=_BoundedFunctions(self._charge)))
-        self._max_steps = max_steps
-        self.steps = 0
+    def __init__(self, work: _Work) -> None:
+        super().__init__(Options(custom_functions=_BoundedFunctions(work)))
+        self._charge = work.charge
 
     def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
         self._charge(1)
-        made = super().visit(node, *args, **kwargs)
+        # The library keeps bound methods in the interpreter, which is a reference cycle.
+        made = _METHODS[node["type"]](self, node, *args, **kwargs)
         if isinstance(made, (list, dict)) and node["type"] not in ("field", "current", "identity", "index"):
             # Lists of the same list are small in memory, and huge when they are compared or written.
             self._charge(len(made) // 8)
@@ -145,10 +163,11 @@ class _Interpreter(TreeInterpreter):
         evaluated: Any = {**node, "children": literals}
         return super().visit_comparator(evaluated, value)
 
-    def _charge(self, steps: int) -> None:
-        self.steps += steps
-        if self.steps > self._max_steps:
-            raise step_budget.TooMuchWork
+
+_METHODS: dict[str, Callable[..., Any]] = {
+    name.removeprefix("visit_"): getattr(_Interpreter, name) for name in dir(_Interpreter) if name.startswith("visit_")
+}
+"""The method for each type of node."""
 
 
 def _message(error: BaseException) -> str:
