@@ -16,7 +16,7 @@ import asyncpg
 from aiohttp import web
 
 from filas_local.servers import PostgresServer, RedisServer
-from tests.benchmarks.flows.measurements import cpu_of_tree, percentile, usage_of
+from tests.benchmarks.flows.measurements import TICKS_A_SECOND, cpu_of_tree, percentile, usage_of
 from tests.e2e.pipeline import Pipeline, Receiver, receiver
 from tests.e2e.test_main_job import CHANNEL_SECRET
 from tests.waiting import eventually
@@ -45,7 +45,8 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """`cpu_s`: the CPU seconds of each process and server. The other figures are those of Postgres and Redis."""
+    """`cpu_s`: the CPU seconds of each process and server. `cores`: how many cores of the machine were busy, waited for
+    the disk, or were taken by other machines. The other figures are those of Postgres and Redis."""
 
     seconds: float
     flows: int
@@ -57,6 +58,7 @@ class Measured:
     wal_bytes: int
     wal_images: int
     redis_commands: int
+    cores: dict[str, float]
 
     @property
     def rate(self) -> float:
@@ -73,12 +75,16 @@ class Measured:
             "WAL page images": self.wal_images,
             "Redis commands": self.redis_commands,
         }
-        return {
-            "flows/s": self.rate,
-            "p50 ms": self.p50_s * 1000,
-            "p99 ms": self.p99_s * 1000,
-            "failed": self.failed,
-        } | {name: value / max(1, self.flows) for name, value in of_a_flow.items()}
+        return (
+            {
+                "flows/s": self.rate,
+                "p50 ms": self.p50_s * 1000,
+                "p99 ms": self.p99_s * 1000,
+                "failed": self.failed,
+            }
+            | {f"cores {name}": value for name, value in self.cores.items()}
+            | {name: value / max(1, self.flows) for name, value in of_a_flow.items()}
+        )
 
 
 @dataclass
@@ -114,6 +120,7 @@ class _Reading:
     cpu_s: dict[str, float]
     store: dict[str, Any]
     redis_commands: int
+    ticks: dict[str, int]
 
 
 class ClosedLoop:
@@ -180,7 +187,16 @@ class ClosedLoop:
         }
         stats = self._redis.execute("INFO stats")
         commands = int(stats.partition("total_commands_processed:")[2].split()[0])
-        return _Reading(time.monotonic(), cpu_s, dict(await session.fetchrow(STORE) or {}), commands)
+        store = dict(await session.fetchrow(STORE) or {})
+        return _Reading(time.monotonic(), cpu_s, store, commands, machine_ticks())
+
+
+def machine_ticks() -> dict[str, int]:
+    """How long all cores together have been busy, waiting for a disk, and taken by other virtual machines."""
+    user, nice, system, _idle, iowait, irq, softirq, steal = map(
+        int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    )
+    return {"busy": user + nice + system + irq + softirq, "waiting": iowait, "stolen": steal}
 
 
 def _measured(outcomes: _Outcomes, before: _Reading, after: _Reading) -> Measured:
@@ -196,6 +212,10 @@ def _measured(outcomes: _Outcomes, before: _Reading, after: _Reading) -> Measure
         wal_bytes=int(after.store["wal_bytes"] - before.store["wal_bytes"]),
         wal_images=int(after.store["wal_fpi"] - before.store["wal_fpi"]),
         redis_commands=after.redis_commands - before.redis_commands,
+        cores={
+            name: (ticks - before.ticks[name]) / TICKS_A_SECOND / (after.at - before.at)
+            for name, ticks in after.ticks.items()
+        },
     )
 
 

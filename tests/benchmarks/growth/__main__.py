@@ -24,6 +24,7 @@ from filas.observability import logs
 from filas.repository.postgres.database import Database
 from filas.repository.retention import Ages, Retention
 from filas_local.servers import PostgresServer, RedisServer
+from tests.benchmarks import saved_figures
 from tests.benchmarks.closed_loop import STORE, ClosedLoop, Load
 from tests.benchmarks.flows.definitions import with_message, without_message
 from tests.benchmarks.flows.measurements import cpu_of_tree
@@ -31,6 +32,7 @@ from tests.benchmarks.growth.filling import DATABASE, fill
 from tests.benchmarks.ingest.load import as_fast_as_answered, write_bodies
 from tests.benchmarks.ingest.subjects import Filas
 
+PART: Final = "growth"
 COPIED_BELOW: Final = 4 << 30
 EXPIRED: Final = 20_000
 """The number of events that retention deletes during a measurement, with their executions, steps and messages."""
@@ -153,6 +155,8 @@ def main() -> None:
     parser.add_argument("--warm-up", type=float, default=15.0)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--senders", type=int, default=200)
+    parser.add_argument("--again", action="store_true", help="drop the earlier rounds of what is measured")
+    parser.add_argument("--results", type=Path, default=saved_figures.RESULTS)
     options = parser.parse_args()
     logs.configure("warning", "console", "bench")
     with tempfile.TemporaryDirectory() as temporary:
