@@ -66,7 +66,7 @@ class Measured:
         return self.flows / self.seconds
 
     def figures(self) -> dict[str, float]:
-        """The figures by name, each with its unit; costs are those of one flow."""
+        """The figures by name, each with its unit. Costs are those of one flow, or of all the time without flows."""
         of_a_flow = {f"{name}, CPU ms": seconds * 1000 for name, seconds in self.cpu_s.items()}
         of_a_flow |= {
             "CPU ms": sum(seconds for name, seconds in self.cpu_s.items() if name != SENDERS) * 1000,

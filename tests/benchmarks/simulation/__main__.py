@@ -2,13 +2,15 @@
 
     python -m tests.benchmarks.simulation [--only NAME …] [--seconds S] [--again] [--page]
 
-Measures the whole way with a message on this machine: with one sender, with 200, and with two of each worker. The first
-two give the costs; the other ones show how good the predictions are. The results are saved in docs/benchmarks/results.
+Measures the whole way with a message on this machine: without load, with one sender, with 200, and with two of each
+worker. The first three give the costs; the other ones show how good the predictions are. The results are saved in
+docs/benchmarks/results.
 `--page` measures nothing: it writes the tables of docs/operations/scale.md from the saved results.
 """
 
 import argparse
 import asyncio
+import os
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -27,13 +29,18 @@ from tests.benchmarks.simulation.model import Layout
 PART: Final = "scale"
 PAGE: Final = saved_figures.REPOSITORY / "docs" / "operations" / "scale.md"
 DATABASE: Final = "bench"
-ONE, MANY, FEW, TWO = "1 sender", "200 senders", "32 senders", "200 senders, two of each worker"
+IDLE, ONE, MANY, FEW = "no sender", "1 sender", "200 senders", "32 senders"
+TWO: Final = "200 senders, two of each worker"
 WORKERS: Final = tuple(name for name in STAGES if name != "ingest")
-SENDERS: Final = {ONE: 1, MANY: 200, FEW: 32, TWO: 200}
-LAYOUTS: Final = {
-    name: Layout(senders=senders, copies=dict.fromkeys(WORKERS, 2) if name == TWO else {})
-    for name, senders in SENDERS.items()
-}
+SENDERS: Final = {IDLE: 0, ONE: 1, MANY: 200, FEW: 32, TWO: 200}
+CORES: Final = len(os.sched_getaffinity(0))
+
+
+def layout_of(name: str, costs: Costs) -> Layout:
+    """The layout of a run on this machine. The parts do not have the cores that others used."""
+    copies = dict.fromkeys(WORKERS, 2) if name == TWO else {}
+    cores = CORES - costs.idle_cores - costs.other_cores
+    return Layout(machines={"machine": cores}, senders=SENDERS[name], copies=copies)
 
 
 def measure(load: Load) -> Measured:
@@ -48,18 +55,22 @@ def measure(load: Load) -> Measured:
 
 def costs_of(figures: Figures) -> Costs:
     """The costs from the saved runs."""
-    return calibrated(figures.medians(ONE), figures.medians(MANY))
+    return calibrated(*(figures.medians(name) for name in (IDLE, ONE, MANY)))
 
 
 def write_page(figures: Figures) -> None:
     """Writes the tables of the page."""
     costs = costs_of(figures)
-    runs = {name: (figures.medians(name), layout) for name, layout in LAYOUTS.items() if name in figures.subjects}
+    runs = {
+        name: (figures.medians(name), layout_of(name, costs))
+        for name, senders in SENDERS.items()
+        if senders and name in figures.subjects
+    }
     checked, largest = tables.measured_and_predicted(costs, runs)
     tables.replace(
         PAGE,
         {
-            "cost": tables.of_a_webhook(costs, figures.medians(ONE), figures.medians(MANY)),
+            "cost": tables.of_a_webhook(costs, figures.medians(MANY)),
             "checked": checked,
             "needed": tables.needed(costs),
         }
@@ -71,7 +82,7 @@ def write_page(figures: Figures) -> None:
 def main() -> None:
     """Measures, saves and prints."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.simulation", description=__doc__)
-    parser.add_argument("--only", nargs="*", choices=list(LAYOUTS), default=list(LAYOUTS))
+    parser.add_argument("--only", nargs="*", choices=list(SENDERS), default=list(SENDERS))
     parser.add_argument("--warm-up", type=float, default=15.0)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--again", action="store_true", help="drop the earlier rounds of these runs")

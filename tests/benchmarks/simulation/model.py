@@ -12,13 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.benchmarks.simulation.costs import SENDERS, STAGES, STORES, Cost, Costs
+from tests.benchmarks.simulation.costs import ADMIN, SENDERS, STAGES, STORES, Cost, Costs
 from tests.benchmarks.simulation.machines import UNLIMITED, Clock, Machine, Part
 
 SPREAD: Final = 0.5
 """A piece of work takes 1 - SPREAD to 1 + SPREAD times its mean."""
 
-ADMIN: Final = "ingest-admin"
 LIMITS: Final = {"ingest": 100, "ingest-worker": 50, "flow-runner": 100, "notifier": 100}
 """The most flows in one batch of a process."""
 
