@@ -24,13 +24,13 @@ from filas.observability import logs
 from filas.repository.postgres.database import Database
 from filas.repository.retention import Ages, Retention
 from filas_local.servers import PostgresServer, RedisServer
-from tests.benchmarks import saved_figures
 from tests.benchmarks.closed_loop import STORE, ClosedLoop, Load
 from tests.benchmarks.flows.definitions import with_message, without_message
 from tests.benchmarks.flows.measurements import cpu_of_tree
 from tests.benchmarks.growth.filling import DATABASE, fill
 from tests.benchmarks.ingest.load import as_fast_as_answered, write_bodies
 from tests.benchmarks.ingest.subjects import Filas
+from tests.benchmarks.rounds import add_options, recording
 
 PART: Final = "growth"
 COPIED_BELOW: Final = 4 << 30
@@ -82,16 +82,15 @@ async def whole_way(
     postgres: PostgresServer, redis: RedisServer, scratch: Path, definition: Any, load: Load
 ) -> dict[str, float]:
     """The figures of a closed loop. Retention deletes from the beginning of the measured time."""
-    loop = ClosedLoop(postgres, redis, DATABASE, scratch, prefix=f"{time.time_ns()}-")
+    loop = ClosedLoop(postgres, redis, DATABASE, scratch)
 
     async def purge() -> dict[str, int]:
         await asyncio.sleep(load.warm_up_s)
         return await expire(postgres.dsn(DATABASE), load.seconds)
 
     purging = asyncio.create_task(purge())
-    measured = await loop.measure(definition, load)
-    deleted = await purging
-    return measured.figures() | {"deleted events": deleted["events"]}
+    figures = await loop.measure(definition, load)
+    return figures | {"deleted events": (await purging)["events"]}
 
 
 async def _store(dsn: str) -> dict[str, Any]:
@@ -152,11 +151,8 @@ def main() -> None:
     parser.add_argument("--directory", type=Path)
     parser.add_argument("--fill-within", type=float, default=3600.0)
     parser.add_argument("--only", nargs="*", choices=[*FLOWS, RECEIVING], default=[*FLOWS, RECEIVING])
-    parser.add_argument("--warm-up", type=float, default=15.0)
-    parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--senders", type=int, default=200)
-    parser.add_argument("--again", action="store_true", help="drop the earlier rounds of what is measured")
-    parser.add_argument("--results", type=Path, default=saved_figures.RESULTS)
+    add_options(parser)
     options = parser.parse_args()
     logs.configure("warning", "console", "bench")
     with tempfile.TemporaryDirectory() as temporary:
@@ -167,21 +163,22 @@ def main() -> None:
 
 
 def run(directory: Path, options: argparse.Namespace) -> None:
-    """Measures all sizes in turn."""
+    """Measures all sizes in turn, once they are filled."""
     sizes = {times: directory / f"{times}x" for times in options.times}
     for times, kept in sizes.items():
         if not filled(kept, times * options.events, options.fill_within):
             return
-    for name in options.only:
-        for times, kept in sizes.items():
-            load = Load(
-                senders=options.senders, warm_up_s=options.warm_up, seconds=options.seconds,
-                by_message=name == "with-message",
-            )  # fmt: skip
-            figures = measure(kept, name, load)
-            print(
-                f"{name} at {times}x: " + ", ".join(f"{key} {value:,.4g}" for key, value in figures.items()), flush=True
-            )
+    if not options.only:
+        return
+    with recording(PART, options) as (recorder, trees, length):
+        for _ in range(length.rounds):
+            for name in options.only:
+                for times, kept in sizes.items():
+                    load = Load(
+                        senders=options.senders, warm_up_s=length.warm_up_s, seconds=length.seconds,
+                        by_message=name == "with-message",
+                    )  # fmt: skip
+                    recorder.add(trees[0], f"{name}, {times}x", measure(kept, name, load))
 
 
 if __name__ == "__main__":

@@ -1,34 +1,32 @@
 """Measures the costs of the parts, and predicts the rates of other layouts.
 
-    python -m tests.benchmarks.simulation [--only NAME …] [--seconds S] [--again] [--page]
+    python -m tests.benchmarks.simulation [--only NAME …] [--warm-up S] [--seconds S] [--rounds N] [--add] [--page]
 
 Measures the whole way with a message on this machine: without load, with one sender, with 200, and with two of each
-worker. The first three give the costs; the other ones show how good the predictions are. The results are saved in
-docs/benchmarks/results.
+worker. The first three give the costs; the other ones show how good the predictions are.
 `--page` measures nothing: it writes the tables of docs/operations/scale.md from the saved results.
 """
 
 import argparse
 import asyncio
 import os
-import tempfile
-from pathlib import Path
+import statistics
 from typing import Final
 
 from filas.observability import logs
-from filas.repository import migrate
-from filas_local.servers import PostgresServer, RedisServer
-from tests.benchmarks import saved_figures
-from tests.benchmarks.closed_loop import ClosedLoop, Load, Measured
+from tests.benchmarks.closed_loop import ClosedLoop, Load
 from tests.benchmarks.flows.definitions import with_message
-from tests.benchmarks.saved_figures import Figures
+from tests.benchmarks.flows.end_to_end import DATABASE, servers
+from tests.benchmarks.report import results
+from tests.benchmarks.report.results import PartResult
+from tests.benchmarks.rounds import add_options, recording
 from tests.benchmarks.simulation import tables
 from tests.benchmarks.simulation.costs import STAGES, Costs, calibrated
 from tests.benchmarks.simulation.model import Layout
+from tests.benchmarks.trees import REPOSITORY, this_tree
 
 PART: Final = "scale"
-PAGE: Final = saved_figures.REPOSITORY / "docs" / "operations" / "scale.md"
-DATABASE: Final = "bench"
+PAGE: Final = REPOSITORY / "docs" / "operations" / "scale.md"
 IDLE, ONE, MANY, FEW = "no sender", "1 sender", "200 senders", "32 senders"
 TWO: Final = "200 senders, two of each worker"
 WORKERS: Final = tuple(name for name in STAGES if name != "ingest")
@@ -43,34 +41,33 @@ def layout_of(name: str, costs: Costs) -> Layout:
     return Layout(machines={"machine": cores}, senders=SENDERS[name], copies=copies)
 
 
-def measure(load: Load) -> Measured:
+def measure(load: Load) -> dict[str, float]:
     """The figures of a run on new servers."""
-    with tempfile.TemporaryDirectory(prefix="filas-bench-") as name:
-        home = Path(name)
-        with PostgresServer(home / "postgres") as postgres, RedisServer(home / "redis") as redis:
-            postgres.ensure_database(DATABASE)
-            asyncio.run(migrate.migrate(postgres.dsn(DATABASE)))
-            return asyncio.run(ClosedLoop(postgres, redis, DATABASE, home).measure(with_message, load))
+    with servers(this_tree()) as (postgres, redis, home):
+        return asyncio.run(ClosedLoop(postgres, redis, DATABASE, home).measure(with_message, load))
 
 
-def costs_of(figures: Figures) -> Costs:
-    """The costs from the saved runs."""
-    return calibrated(*(figures.medians(name) for name in (IDLE, ONE, MANY)))
+def medians(result: PartResult, run: str) -> dict[str, float]:
+    """The median of each figure of a run. Ends the program if it was not measured."""
+    subject = result.subjects.get(run)
+    if subject is None:
+        raise SystemExit(f"{run!r} was not measured")
+    return {name: statistics.median(values) for name, values in subject.figures.items()}
 
 
-def write_page(figures: Figures) -> None:
+def write_page(result: PartResult) -> None:
     """Writes the tables of the page."""
-    costs = costs_of(figures)
+    costs = calibrated(*(medians(result, run) for run in (IDLE, ONE, MANY)))
     runs = {
-        name: (figures.medians(name), layout_of(name, costs))
-        for name, senders in SENDERS.items()
-        if senders and name in figures.subjects
+        run: (medians(result, run), layout_of(run, costs))
+        for run, senders in SENDERS.items()
+        if senders and run in result.subjects
     }
     checked, largest = tables.measured_and_predicted(costs, runs)
     tables.replace(
         PAGE,
         {
-            "cost": tables.of_a_webhook(costs, figures.medians(MANY)),
+            "cost": tables.of_a_webhook(costs, medians(result, MANY)),
             "checked": checked,
             "needed": tables.needed(costs),
         }
@@ -83,23 +80,24 @@ def main() -> None:
     """Measures, saves and prints."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.simulation", description=__doc__)
     parser.add_argument("--only", nargs="*", choices=list(SENDERS), default=list(SENDERS))
-    parser.add_argument("--warm-up", type=float, default=15.0)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--again", action="store_true", help="drop the earlier rounds of these runs")
-    parser.add_argument("--page", action="store_true", help="only write the tables of the page")
+    parser.add_argument("--page", action="store_true", help="measure nothing, and write the tables of the page")
+    add_options(parser)
     options = parser.parse_args()
     if options.page:
-        write_page(saved_figures.read(PART))
+        result = results.load(PART, options.results)
+        if result is None:
+            raise SystemExit(f"{options.results} has no results: measure first")
+        write_page(result)
         return
     logs.configure("warning", "console", "bench")
-    for name in options.only:
-        twice = WORKERS if name == TWO else ()
-        load = Load(senders=SENDERS[name], warm_up_s=options.warm_up, seconds=options.seconds, twice=twice)
-        measured = measure(load).figures()
-        figures = saved_figures.load(PART)
-        figures.add(name, measured, again=options.again)
-        figures.save()
-        print(f"{name}: {', '.join(f'{key} {value:,.4g}' for key, value in measured.items())}", flush=True)
+    with recording(PART, options) as (recorder, trees, length):
+        for _ in range(length.rounds):
+            for run in options.only:
+                load = Load(
+                    senders=SENDERS[run], warm_up_s=length.warm_up_s, seconds=length.seconds,
+                    twice=WORKERS if run == TWO else (),
+                )  # fmt: skip
+                recorder.add(trees[0], run, measure(load))
 
 
 if __name__ == "__main__":
