@@ -118,6 +118,5 @@ def _figures(before: _Reading, after: _Reading, latencies: list[float], failed: 
 def _ticks() -> dict[str, int]:
     """How long all cores together have been busy, waiting for a disk, and taken by other virtual machines."""
     line = Path("/proc/stat").read_text().splitlines()[0]
-    # Work of a low priority is left out: it takes no core from what is measured.
-    user, _nice, system, _idle, iowait, irq, softirq, steal = map(int, line.split()[1:9])
-    return {"busy": user + system + irq + softirq, "waiting": iowait, "stolen": steal}
+    user, nice, system, _idle, iowait, irq, softirq, steal = map(int, line.split()[1:9])
+    return {"busy": user + nice + system + irq + softirq, "waiting": iowait, "stolen": steal}

@@ -67,7 +67,7 @@ def write_page(result: PartResult) -> None:
     tables.replace(
         PAGE,
         {
-            "cost": tables.of_a_webhook(costs, medians(result, MANY)),
+            "cost": tables.of_a_webhook(costs),
             "checked": checked,
             "needed": tables.needed(costs),
         }

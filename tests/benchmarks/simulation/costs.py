@@ -38,24 +38,28 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """`parts`: those of PARTS. For the stores, a batch is that of one stage. `wait_s`: how long a stage waits for its
-    batch to be on disk. `idle_cores`: what all parts use without load. `other_cores`: what the rest of the machine used
-    meanwhile. `wal_bytes` is that of one flow."""
+    """`parts`: those of PARTS. For the stores, a batch is that of one stage. `batch`: the flows in the largest batches
+    that were measured. `wait_s`: how long a stage waits for its batch to be on disk. `wal_bytes`: those of one flow.
+    `idle_cores`: what all parts use without load. `other_cores`: what the rest of the machine used meanwhile."""
 
     parts: dict[str, Cost]
+    batch: float
     wait_s: float
     wal_bytes: float
     idle_cores: float = 0.0
     other_cores: float = 0.0
 
-    def alone_s(self, name: str) -> float:
-        """The CPU seconds of a flow in a part, if each batch has one flow."""
-        cost = self.parts[name]
-        return cost.flow_s + cost.batch_s * (len(STAGES) if name in STORES else 1)
+    def alone_s(self, *names: str) -> float:
+        """The CPU seconds of a flow in some parts, or in all, if each batch has one flow."""
+        return self._of_flow_s(names, 1.0)
 
-    def flow_s(self, *names: str) -> float:
-        """The CPU seconds of a flow in large batches, in some parts or in all."""
-        return sum(self.parts[name].flow_s for name in names or PARTS)
+    def loaded_s(self, *names: str) -> float:
+        """The same in the largest batches that were measured. Larger ones may cost less."""
+        return self._of_flow_s(names, self.batch)
+
+    def _of_flow_s(self, names: tuple[str, ...], batch: float) -> float:
+        parts = ((self.parts[name], len(STAGES) if name in STORES else 1) for name in names or PARTS)
+        return sum(cost.flow_s + stages * cost.batch_s / batch for cost, stages in parts)
 
 
 def calibrated(idle: Mapping[str, float], one: Mapping[str, float], many: Mapping[str, float]) -> Costs:
@@ -64,7 +68,7 @@ def calibrated(idle: Mapping[str, float], one: Mapping[str, float], many: Mappin
     def net(name: str, run: Mapping[str, float]) -> float:
         return max(0.0, run[name] - idle[name] / idle["seconds"] / run["flows/s"])
 
-    batches = net("statements", many) / net("statements", one)
+    batches = min(1.0, net("statements", many) / net("statements", one))
     parts = {}
     for name in PARTS:
         few, full = (net(f"{name}, CPU ms", run) / 1000 for run in (one, many))
@@ -75,7 +79,8 @@ def calibrated(idle: Mapping[str, float], one: Mapping[str, float], many: Mappin
     used_s = sum(one[f"{name}, CPU ms"] for name in PARTS if name != ADMIN) / 1000
     return Costs(
         parts,
-        wait_s=max(0.0, one["p50 ms"] / 1000 - used_s) / len(STAGES),
+        batch=1 / batches,
+        wait_s=max(0.0, 1 / one["flows/s"] - used_s) / len(STAGES),
         wal_bytes=many["WAL bytes"],
         idle_cores=sum(idle[f"{name}, CPU ms"] for name in PARTS) / 1000 / idle["seconds"],
         other_cores=max(0.0, many["cores busy"] + many["cores stolen"] - many["flows/s"] * _used_s(many)),

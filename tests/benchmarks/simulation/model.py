@@ -1,7 +1,7 @@
 """The whole way as a network of queues: senders, four stages of processes, and two stores.
 
-A stage takes the flows that wait, as many as its limit allows, and works on them together: its own work, then that of
-Redis and of Postgres, then the wait until they are on disk. Meanwhile it may begin another batch.
+A stage takes the flows that wait, up to the largest batch that was measured, and works on them together: its own work,
+then that of Redis and of Postgres, then the wait until they are on disk. Meanwhile it may begin another batch.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from tests.benchmarks.simulation.costs import ADMIN, SENDERS, STAGES, STORES, Cost, Costs
@@ -17,9 +18,6 @@ from tests.benchmarks.simulation.machines import UNLIMITED, Clock, Machine, Part
 
 SPREAD: Final = 0.5
 """A piece of work takes 1 - SPREAD to 1 + SPREAD times its mean."""
-
-LIMITS: Final = {"ingest": 100, "ingest-worker": 50, "flow-runner": 100, "notifier": 100}
-"""The most flows in one batch of a process."""
 
 BATCHES_AT_A_TIME: Final = 2
 
@@ -66,7 +64,7 @@ class _Stage:
         self._queue: deque[float] = deque()
         self._processes = [(Part(machine), [0]) for _ in range(copies)]
         self.batches = self.flows = self._running = 0
-        self.then: Callable[[float], None] = model.end
+        self.then: Callable[[list[float]], None] = model.end
 
     @property
     def held(self) -> int:
@@ -78,15 +76,15 @@ class _Stage:
         """The work of its processes so far."""
         return sum(part.busy_s for part, _ in self._processes)
 
-    def add(self, flow: float) -> None:
-        """A flow arrives. A flow is the time at which it began."""
-        self._queue.append(flow)
+    def add(self, flows: list[float]) -> None:
+        """Flows arrive together. A flow is the time at which it began."""
+        self._queue.extend(flows)
         self._begin()
 
     def _begin(self) -> None:
         for process, running in sorted(self._processes, key=lambda one: one[1][0]):
             if self._queue and running[0] < BATCHES_AT_A_TIME:
-                count = min(len(self._queue), LIMITS[self._name])
+                count = min(len(self._queue), max(1, round(self._model.costs.batch)))
                 batch = [self._queue.popleft() for _ in range(count)]
                 running[0] += 1
                 self.batches += 1
@@ -100,8 +98,7 @@ class _Stage:
         def ended() -> None:
             running[0] -= 1
             self._running -= count
-            for flow in batch:
-                self.then(flow)
+            self.then(batch)
             self._begin()
 
         def stored() -> None:
@@ -140,13 +137,14 @@ class Model:
         of_stage = Cost(cost.flow_s / len(STAGES), cost.batch_s)
         self._stores[name].run(self.vary(of_stage, count), then)
 
-    def end(self, flow: float) -> None:
-        """A flow has passed the last stage: its sender sees that, and begins the next."""
-        if self._layout.senders:
-            self.sending += 1
-            self._senders.run(self._sending_s(), lambda: self._learned(flow))
-        else:
-            self._ended(flow)
+    def end(self, flows: list[float]) -> None:
+        """Flows have passed the last stage: their senders see that, and each begins the next."""
+        for flow in flows:
+            if self._layout.senders:
+                self.sending += 1
+                self._senders.run(self._sending_s(), partial(self._learned, flow))
+            else:
+                self._ended(flow)
 
     def run(self, seconds: float, warm_up_s: float) -> Outcome:
         """Runs the model, and returns what happened in `seconds` after the warm-up."""
@@ -209,7 +207,7 @@ class Model:
 
     def _accept(self, flow: float) -> None:
         self._admin.run(self.vary(self.costs.parts[ADMIN], 1), lambda: None)
-        self.stages[0].add(flow)
+        self.stages[0].add([flow])
 
     def _ended(self, flow: float) -> None:
         self._count_present()
@@ -232,16 +230,16 @@ class Model:
 
 
 def bound(costs: Costs, layout: Layout) -> tuple[float, str]:
-    """The rate that no run of the layout can exceed, and the part that sets it: large batches, and no waits."""
+    """The rate that no run of the layout can exceed, and the part that sets it: the largest batches, and no waits."""
     parts = {name: layout.copies.get(name, 1) for name in STAGES} | {"redis": 1}
-    rates = {name: copies / of_flow for name, copies in parts.items() if (of_flow := costs.flow_s(name))}
+    rates = {name: copies / of_flow for name, copies in parts.items() if (of_flow := costs.loaded_s(name))}
     first = next(iter(layout.machines))
-    if layout.senders and costs.flow_s(SENDERS):
-        rates[SENDERS] = 1 / costs.flow_s(SENDERS)
+    if layout.senders and costs.loaded_s(SENDERS):
+        rates[SENDERS] = 1 / costs.loaded_s(SENDERS)
     for machine, cores in layout.machines.items():
         here = [name for name in (*STAGES, *STORES, ADMIN) if layout.places.get(name, first) == machine]
         here += [SENDERS] if layout.senders and layout.places.get(SENDERS, first) == machine else []
-        if here and (of_flow := costs.flow_s(*here)):
+        if here and (of_flow := costs.loaded_s(*here)):
             rates[f"cores of {machine}"] = cores / of_flow
     slowest = min(rates, key=lambda name: rates[name])
     return rates[slowest], slowest

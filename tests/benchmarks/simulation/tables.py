@@ -30,25 +30,24 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def of_a_webhook(costs: Costs, many: Figures) -> str:
-    """What each part pays for a webhook: in a batch of its own, as measured with 200 senders, and in large batches."""
+def of_a_webhook(costs: Costs) -> str:
+    """What each part pays for a webhook: in a batch of its own, and as measured with 200 senders."""
     rows = [
         [
             name if name in ("postgres", "redis") else f"`{name}`",
             f"{costs.alone_s(name) * 1000:.2f}",
-            f"{many[f'{name}, CPU ms']:.2f}",
-            f"{costs.flow_s(name) * 1000:.2f}",
+            f"{costs.loaded_s(name) * 1000:.2f}",
         ]
         for name in (*STAGES, ADMIN, "postgres", "redis")
     ]
-    return table(["CPU ms of a webhook", "alone", "with 200 senders", "in large batches"], rows)
+    return table(["CPU ms of a webhook", "in a batch of its own", "with 200 senders"], rows)
 
 
 def whole_cell(costs: Costs) -> tuple[float, str]:
     """The rate of an installation with one Redis and one Postgres of STORE_CORES cores, and what limits it."""
     limits = {
-        "Redis": FULL / costs.flow_s("redis"),
-        "Postgres": FULL * STORE_CORES / costs.flow_s("postgres"),
+        "Redis": FULL / costs.loaded_s("redis"),
+        "Postgres": FULL * STORE_CORES / costs.loaded_s("postgres"),
     }
     slowest = min(limits, key=lambda name: limits[name])
     return limits[slowest], slowest
@@ -58,13 +57,13 @@ def needed(costs: Costs) -> str:
     """What each rate needs."""
     rows = []
     for rate in RATES:
-        processes = {name: math.ceil(rate * costs.flow_s(name) / FULL) for name in STAGES}
+        processes = {name: math.ceil(rate * costs.loaded_s(name) / FULL) for name in STAGES}
         rows.append(
             [
                 f"{rate:,}/s",
                 *(f"{processes[name]:,}" for name in STAGES),
-                f"{rate * costs.flow_s('postgres') / FULL:,.1f}",
-                f"{rate * costs.flow_s('redis') / FULL:,.1f}",
+                f"{rate * costs.loaded_s('postgres') / FULL:,.1f}",
+                f"{rate * costs.loaded_s('redis') / FULL:,.1f}",
                 f"{rate * costs.wal_bytes / MIB:,.0f}",
                 f"{math.ceil(rate / whole_cell(costs)[0]):,}",
             ]
@@ -76,7 +75,7 @@ def needed(costs: Costs) -> str:
 def layouts(rate: int, costs: Costs) -> Iterator[tuple[str, Layout]]:
     """The steps from one machine to an installation that is as large as one Redis allows."""
     yield "one machine with 2 cores, one of each process", Layout(arrivals=rate)
-    many = {name: max(1, math.ceil(rate * costs.flow_s(name) / FULL)) for name in STAGES}
+    many = {name: max(1, math.ceil(rate * costs.loaded_s(name) / FULL)) for name in STAGES}
     workers = float(sum(many.values()) + 2)
     yield (
         "processes and stores on one machine with 16 cores",
