@@ -9,7 +9,6 @@ worker. The first three give the costs; the other ones show how good the predict
 
 import argparse
 import asyncio
-import os
 import statistics
 from typing import Final
 
@@ -22,23 +21,33 @@ from tests.benchmarks.report.results import PartResult
 from tests.benchmarks.rounds import add_options, recording
 from tests.benchmarks.simulation import tables
 from tests.benchmarks.simulation.costs import STAGES, Costs, calibrated
-from tests.benchmarks.simulation.model import Layout
+from tests.benchmarks.simulation.model import Layout, Model
 from tests.benchmarks.trees import REPOSITORY, this_tree
 
 PART: Final = "scale"
 PAGE: Final = REPOSITORY / "docs" / "operations" / "scale.md"
 IDLE, ONE, MANY, FEW = "no sender", "1 sender", "200 senders", "32 senders"
 TWO: Final = "200 senders, two of each worker"
+FITTINGS: Final = 3
 WORKERS: Final = tuple(name for name in STAGES if name != "ingest")
 SENDERS: Final = {IDLE: 0, ONE: 1, MANY: 200, FEW: 32, TWO: 200}
-CORES: Final = len(os.sched_getaffinity(0))
 
 
-def layout_of(name: str, costs: Costs) -> Layout:
-    """The layout of a run on this machine. The parts do not have the cores that others used."""
-    copies = dict.fromkeys(WORKERS, 2) if name == TWO else {}
-    cores = CORES - costs.idle_cores - costs.other_cores
-    return Layout(machines={"machine": cores}, senders=SENDERS[name], copies=copies)
+def layout_of(run: str, cores: float) -> Layout:
+    """The layout of a run on this machine."""
+    copies = dict.fromkeys(WORKERS, 2) if run == TWO else {}
+    return Layout(machines={"machine": cores}, senders=SENDERS[run], copies=copies)
+
+
+def fitted_cores(costs: Costs, cores: int, rate: float) -> float:
+    """How many cores give the measured rate of the run MANY. It differs from the cores that were free by what the model
+    leaves out, such as batches of other sizes."""
+    free = cores - costs.idle_cores - costs.other_cores
+    fitted = free
+    for _ in range(FITTINGS):
+        fitted *= rate / Model(costs, layout_of(MANY, fitted)).run(20.0, 5.0).rate
+    print(f"{free:.2f} cores were free; the model needs {fitted:.2f} for the measured rate")
+    return fitted
 
 
 def measure(load: Load) -> dict[str, float]:
@@ -58,8 +67,9 @@ def medians(result: PartResult, run: str) -> dict[str, float]:
 def write_page(result: PartResult) -> None:
     """Writes the tables of the page."""
     costs = calibrated(*(medians(result, run) for run in (IDLE, ONE, MANY)))
+    cores = fitted_cores(costs, result.machine.cores, medians(result, MANY)["flows/s"])
     runs = {
-        run: (medians(result, run), layout_of(run, costs))
+        run: (medians(result, run), layout_of(run, cores))
         for run, senders in SENDERS.items()
         if senders and run in result.subjects
     }

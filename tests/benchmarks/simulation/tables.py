@@ -120,10 +120,10 @@ def replace(page: Path, tables: Mapping[str, str]) -> None:
     """Writes the tables between their marks in the page."""
     text = page.read_text()
     for name, rows in tables.items():
-        begin, end = f"<!-- table: {name} -->\n", f"\n<!-- end: {name} -->"
+        begin, end = f"<!-- table: {name} -->\n", f"<!-- end: {name} -->"
         before, _, rest = text.partition(begin)
         _, found, after = rest.partition(end)
         if not found:
             raise SystemExit(f"{page} has no place for the table {name}")
-        text = f"{before}{begin}{rows}{end}{after}"
+        text = f"{before}{begin}{rows}\n{end}{after}"
     page.write_text(text)
