@@ -10,7 +10,7 @@ passed to the parts.
 import argparse
 import sys
 
-from tests.benchmarks.parts import PARTS, run_all
+from tests.benchmarks.parts import COMPARED, run_all
 from tests.benchmarks.report import results
 from tests.benchmarks.report.comparison import changes, table
 from tests.benchmarks.rounds import UNPUBLISHED, add_options
@@ -22,7 +22,7 @@ DIRECTORY = UNPUBLISHED.with_name("compare")
 def main() -> int:
     """Runs the parts. The exit code is 1 if one of them failed; a slower commit is not a failure."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.compare", description=__doc__)
-    parser.add_argument("--parts", nargs="*", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--parts", nargs="*", choices=COMPARED, default=["whole-way"])
     parser.add_argument("rest", nargs="*", help="options of the parts, after `--`")
     add_options(parser)
     parser.set_defaults(rounds=3, results=DIRECTORY)

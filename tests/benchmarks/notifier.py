@@ -1,7 +1,7 @@
 """The notifier's benchmark: one process delivers queued notifications to a receiver on this machine. It also measures
 the latency of one channel's messages while a thousand messages wait for another, busy channel.
 
-    python -m tests.benchmarks.notifier [--notifications N] [--channels N …]
+    python -m tests.benchmarks.notifier [--notifications N] [--channels N …] [--rounds N]
 
 Postgres syncs its commits to disk, and Redis syncs its log every second, as with `filas up`. The receiver is a
 separate process with a minimal HTTP protocol.
@@ -31,6 +31,7 @@ from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.postgres.database import Database
 from filas_local.servers import PostgresServer, RedisServer
 from tests.benchmarks.flows.measurements import COMMITS, cpu_of_tree, usage_of
+from tests.benchmarks.rounds import add_options, recording
 from tests.notifier.pace import Busy, Timed, all_delivered, flood, p99_s
 from tests.notifier.process import KEY, SECRET, NotifierProcess, stage
 from tests.notifier.receiver import receiver as served
@@ -39,8 +40,7 @@ from tests.redis_address import connect_url
 from tests.waiting import eventually
 
 DATABASE = "bench"
-GOAL = 1500
-RATIO_GOAL = 2.0
+PART = "notifier"
 WAITING = 1000
 PACED = 200
 CHUNK = 500
@@ -121,8 +121,10 @@ async def queue(database: Database, redis_url: str, count: int, channels: int) -
     await redis.close()
 
 
-async def measure(postgres: PostgresServer, redis: RedisServer, home: Path, count: int, channels: int) -> None:
-    """Enqueues `count` notifications, starts a notifier, and prints the figures."""
+async def measure(
+    postgres: PostgresServer, redis: RedisServer, home: Path, count: int, channels: int
+) -> dict[str, float | None]:
+    """Enqueues `count` notifications, starts a notifier, and returns the figures."""
     dsn = postgres.dsn(DATABASE)
     with receiver() as url:
         async with opened(dsn) as database:
@@ -148,17 +150,18 @@ async def measure(postgres: PostgresServer, redis: RedisServer, home: Path, coun
                 notifier.close()
             failures = count - await database.fetchval(DELIVERED)
     measured = count - done
-    rate = measured / took
-    print(f"| notifications a second (goal {GOAL:,}) | {rate:,.0f}{'' if rate >= GOAL else ' (goal missed)'} |")
-    print(f"| CPU of the notifier a notification | {(after.cpu_s - cpu) / measured * 1000:.2f} ms |")
-    print(f"| CPU of Postgres a notification | {postgres_cpu / measured * 1000:.2f} ms |")
-    print(f"| Postgres statements a notification | {statements / measured:.2f} |")
-    print(f"| memory of the notifier, at most | {after.peak_mib:.0f} MiB |")
-    print(f"| notifications that were not delivered | {failures} |", flush=True)
+    return {
+        "rate": measured / took,
+        "cpu": (after.cpu_s - cpu) / measured * 1000,
+        "cpu postgres": postgres_cpu / measured * 1000,
+        "statements": statements / measured,
+        "memory": after.peak_mib,
+        "failures": float(failures),
+    }
 
 
-async def measure_busy_channel(postgres: PostgresServer, redis: RedisServer, home: Path) -> None:
-    """Measures one channel alone, then while WAITING messages wait for a busy channel. Prints the latencies."""
+async def measure_busy_channel(postgres: PostgresServer, redis: RedisServer, home: Path) -> dict[str, float | None]:
+    """Measures one channel alone, then while WAITING messages wait for a busy channel. Returns the latencies."""
     busy, alone, beside = Busy(), Timed(), Timed()
     async with (
         served(busy) as slow,
@@ -176,14 +179,13 @@ async def measure_busy_channel(postgres: PostgresServer, redis: RedisServer, hom
         await all_delivered(world, "slow", WAITING)
         after_s = time.monotonic() - ended
         letters = len((await world.dead_letters.list()).items)
-    ratio = with_it / without
-    missed = "" if ratio <= RATIO_GOAL else " (goal missed)"
-    print(
-        f"| p99 of another channel's messages, without and beside | {without * 1000:.0f} ms, {with_it * 1000:.0f} ms |"
-    )
-    print(f"| the second by the first (goal {RATIO_GOAL:g}) | {ratio:.2f}{missed} |")
-    print(f"| all delivered after the end of the busy time | {after_s:.1f} s |")
-    print(f"| dead letters | {letters} |", flush=True)
+    return {
+        "p99 alone": without * 1000,
+        "p99 beside": with_it * 1000,
+        "p99 ratio": with_it / without,
+        "all delivered after": after_s,
+        "dead letters": float(letters),
+    }
 
 
 async def until(database: Database, count: int) -> None:
@@ -202,19 +204,23 @@ def main() -> None:
     parser.add_argument("--notifications", type=int, default=20_000)
     parser.add_argument("--channels", type=int, nargs="*", default=[1, 20])
     parser.add_argument("--receive", action="store_true", help=argparse.SUPPRESS)
+    add_options(parser)
     options = parser.parse_args()
     if options.receive:
         asyncio.run(receive())
         return
     logs.configure("warning", "console", "bench")
-    for channels in options.channels:
-        where = "one channel" if channels == 1 else f"{channels} channels"
-        print(f"\n| {options.notifications:,} notifications queued to {where}, one notifier | |\n|---|---|", flush=True)
-        with servers() as (postgres, redis, home):
-            asyncio.run(measure(postgres, redis, home, options.notifications, channels))
-    print(f"\n| {WAITING:,} notifications wait for a channel that answers 429 | |\n|---|---|", flush=True)
-    with servers() as (postgres, redis, home):
-        asyncio.run(measure_busy_channel(postgres, redis, home))
+    with recording(PART, options) as (recorder, (tree, *_), length):
+        recorder.result.form = f"{options.notifications:,} notifications"
+        for _ in range(length.rounds):
+            for channels in options.channels:
+                where = "one channel" if channels == 1 else f"{channels} channels"
+                with servers() as (postgres, redis, home):
+                    figures = asyncio.run(measure(postgres, redis, home, options.notifications, channels))
+                recorder.add(tree, f"one notifier, {where}", figures)
+            with servers() as (postgres, redis, home):
+                figures = asyncio.run(measure_busy_channel(postgres, redis, home))
+            recorder.add(tree, "beside a busy channel", figures)
 
 
 @contextmanager

@@ -8,8 +8,17 @@ from tests.benchmarks.trees import REPOSITORY
 
 PARTS = {
     "whole-way": "tests.benchmarks.flows",
+    "receiving": "tests.benchmarks.ingest",
+    "answers": "tests.benchmarks.ingest.answers",
+    "queue": "tests.benchmarks.queue",
+    "flow-runner": "tests.benchmarks.flows.runner",
+    "notifier": "tests.benchmarks.notifier",
+    "price": "tests.benchmarks.price",
 }
 """The module of each part. All of them have the options of `tests.benchmarks.rounds`."""
+
+COMPARED = ("whole-way", "receiving", "answers", "queue")
+"""The parts that can measure another commit. The others call the code of this checkout."""
 
 
 def run(part: str, *arguments: str) -> bool:

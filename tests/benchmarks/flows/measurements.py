@@ -70,9 +70,9 @@ def redis_bytes(server: RedisServer) -> int:
 
 
 def redis_number(server: RedisServer, name: str) -> int:
-    """A number of the answer to INFO."""
+    """A number of the answer to INFO. It is 0 if the answer lacks it: a Redis without a log reports no size of it."""
     lines = server.execute("INFO").splitlines()
-    return int(next(line for line in lines if line.startswith(f"{name}:")).partition(":")[2])
+    return int(next((line for line in lines if line.startswith(f"{name}:")), ":0").partition(":")[2])
 
 
 async def commits(store: Stores) -> int:

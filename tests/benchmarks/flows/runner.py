@@ -23,6 +23,7 @@ def main() -> None:
     options = parser.parse_args()
     logs.configure("warning", "console", "bench")
     with recording(PART, options) as (recorder, (tree, *_), length):
+        recorder.result.form = f"{options.executions:,} executions; {options.waiting:,} that wait"
         for _ in range(length.rounds):
             if "one-runner" in options.only:
                 with end_to_end.servers(tree) as (postgres, redis, _home):

@@ -15,16 +15,19 @@ import msgspec
 
 APP_SECRET = "benchmark app secret"
 CONNECTIONS = 64
+INTERVAL_S = 10
 WORDS = "Oi! Quero saber o prazo de entrega do meu pedido e se ainda dá para trocar a cor. Obrigada! "
 
 
 class Load(msgspec.Struct, frozen=True):
-    """The result of a run: requests per second, latencies in ms, and the number of answers that are not 2xx."""
+    """The result of a run: requests per second, latencies in ms, and the number of answers that are not 2xx.
+    `intervals` has the requests per second in each ten seconds, if the load generator counts them."""
 
     rate: float
     p50: float
     p99: float
     failed: int
+    intervals: list[float] = []
 
 
 class _WrkResult(msgspec.Struct):
@@ -34,6 +37,7 @@ class _WrkResult(msgspec.Struct):
     p99: int
     refused: int
     broken: int
+    sent: list[int]
 
 
 def signed_bodies(run: str, count: int) -> Iterator[tuple[str, bytes]]:
@@ -77,7 +81,9 @@ def as_fast_as_answered(url: str, bodies: Path, seconds: int) -> Load:
     printed = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
     found = msgspec.json.decode(printed.strip().splitlines()[-1], type=_WrkResult)
     rate = found.requests / (found.duration / 1_000_000)
-    return Load(rate, found.p50 / 1000, found.p99 / 1000, found.refused + found.broken)
+    whole = found.sent[: seconds // INTERVAL_S]
+    intervals = [count / INTERVAL_S for count in whole]
+    return Load(rate, found.p50 / 1000, found.p99 / 1000, found.refused + found.broken, intervals)
 
 
 class Poster:

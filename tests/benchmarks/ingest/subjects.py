@@ -1,29 +1,25 @@
 """The measured subjects: the bare handler, Filas, and the usual Node stack. Each is a process with its own port."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 from urllib.request import Request, urlopen
 
 import msgspec
 
 from filas_local.servers import PostgresServer, RedisServer, free_port
 from tests.benchmarks.ingest.load import APP_SECRET
+from tests.benchmarks.node_packages import Unavailable, installed
+from tests.benchmarks.trees import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[3]
 ADMIN_TOKEN = "benchmark-token-that-is-long-enough"
-NPM_PACKAGES = ("fastify@5", "bullmq@5", "pg@8")
 READY_WITHIN_S = 30
-
-
-class Unavailable(Exception):
-    """A subject cannot be measured on this machine."""
 
 
 class Process:
@@ -36,6 +32,11 @@ class Process:
             self._process = subprocess.Popen(
                 command, env=os.environ | environ, stdout=output, stderr=output, cwd=REPOSITORY
             )
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
 
     def cpu_s(self) -> float:
         """Returns the seconds of CPU that the process has used."""
@@ -91,22 +92,19 @@ def bare(scratch: Path) -> Iterator[tuple[Process, str]]:
 
 
 @contextmanager
-def fastify(scratch: Path, redis: RedisServer, postgres: PostgresServer) -> Iterator[tuple[Process, str]]:
-    """Runs Fastify, BullMQ and pg, which npm installs. Raises Unavailable without node and npm."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        raise Unavailable("node and npm are not installed")
-    target = scratch / "node"
-    if not target.exists():
-        target.mkdir()
-        command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--prefix", str(target)]
-        done = subprocess.run([*command, *NPM_PACKAGES], capture_output=True, text=True, cwd=target, check=False)
-        if done.returncode != 0:
-            shutil.rmtree(target)
-            raise Unavailable(" ".join(done.stderr.split())[-300:])
+def fastify(
+    scratch: Path, redis: RedisServer, postgres: PostgresServer, database: str, guarantees: Literal["none", "same"]
+) -> Iterator[tuple[Process, str]]:
+    """Runs Fastify, BullMQ and pg. Raises Unavailable without node and npm.
+
+    `same`: with a signature check, a duplicate check, a rate limit and stored headers, as Filas has them.
+    """
+    target = installed(scratch)
     port, log = free_port(), scratch / "fastify.log"
     script = Path(__file__).with_name("fastify.mjs")
-    arguments = [str(port), str(redis.port), str(postgres.socket_dir), postgres.user, "filas"]
-    process = Process(["env", "-C", str(target), "node", str(script), *arguments], {}, log)
+    arguments = [str(port), str(redis.port), str(postgres.socket_dir), postgres.user, database, guarantees, APP_SECRET]
+    environ = {"NODE_ENV": "production"}
+    process = Process(["env", "-C", str(target), "node", str(script), *arguments], environ, log)
     try:
         wait_until_answered(process, f"http://127.0.0.1:{port}/", log)
         yield process, f"http://127.0.0.1:{port}/webhooks/bench"
@@ -115,12 +113,22 @@ def fastify(scratch: Path, redis: RedisServer, postgres: PostgresServer) -> Iter
 
 
 class Filas:
-    """The processes of Filas on the given stores."""
+    """The processes of Filas on the given stores. `interpreter` is that of another checkout, if another commit is
+    measured. `launcher` is a module that starts the module that it is given, without one of its guarantees."""
 
     def __init__(
-        self, scratch: Path, redis: RedisServer, postgres: PostgresServer, *, database: str | None = None
+        self,
+        scratch: Path,
+        redis: RedisServer,
+        postgres: PostgresServer,
+        *,
+        database: str | None = None,
+        interpreter: str = sys.executable,
+        launcher: Sequence[str] = (),
     ) -> None:
         self._scratch = scratch
+        self._interpreter = interpreter
+        self._launcher = launcher
         self._ports = {name: free_port() for name in ("public", "serve", "admin", "work", "flows", "notifier")}
         self._environ = {
             "REDIS_PORT": str(redis.port),
@@ -138,31 +146,41 @@ class Filas:
         self.admin_url = f"http://127.0.0.1:{self._ports['admin']}"
 
     @contextmanager
-    def serving(self) -> Iterator[Process]:
-        """Runs `ingest serve` with the webhook `bench`: signature check, duplicate check and rate limit are on."""
-        with self._running("serve", ["ingest", "serve"]) as process, self._running("admin", ["ingest", "admin"]):
-            self.store_definition(
-                "flows/bench",
-                {
-                    "schemaVersion": 1,
-                    "name": "bench",
-                    "nodes": [
-                        {"id": "start", "type": "webhook", "data": {"mode": "trigger"}},
-                        {"id": "end", "type": "end", "data": {}},
-                    ],
-                    "edges": [{"id": "e", "source": "start", "target": "end"}],
-                },
-            )
-            self.store_definition(
-                "webhooks/bench",
-                {
-                    "flowId": "bench",
-                    "nodeId": "start",
-                    "auth": {"type": "meta", "secrets": [APP_SECRET]},
-                    "rateLimit": {"max": 1_000_000, "windowMs": 60_000},
-                },
-            )
+    def serving(self, *, alone: bool = False) -> Iterator[Process]:
+        """Runs `ingest serve` with the webhook `bench`: signature check, duplicate check and rate limit are on.
+
+        `ingest admin` runs beside it; if `alone`, it ends when it has stored the definitions.
+        """
+        with self._running("serve", ["ingest", "serve"]) as process:
+            with self._running("admin", ["ingest", "admin"]):
+                self._store_definitions()
+                if not alone:
+                    yield process
+                    return
             yield process
+
+    def _store_definitions(self) -> None:
+        self.store_definition(
+            "flows/bench",
+            {
+                "schemaVersion": 1,
+                "name": "bench",
+                "nodes": [
+                    {"id": "start", "type": "webhook", "data": {"mode": "trigger"}},
+                    {"id": "end", "type": "end", "data": {}},
+                ],
+                "edges": [{"id": "e", "source": "start", "target": "end"}],
+            },
+        )
+        self.store_definition(
+            "webhooks/bench",
+            {
+                "flowId": "bench",
+                "nodeId": "start",
+                "auth": {"type": "meta", "secrets": [APP_SECRET]},
+                "rateLimit": {"max": 1_000_000, "windowMs": 60_000},
+            },
+        )
 
     @contextmanager
     def administering(self) -> Iterator[Process]:
@@ -203,7 +221,8 @@ class Filas:
     @contextmanager
     def _running(self, name: str, module: list[str], *, niceness: int = 0) -> Iterator[Process]:
         log = self._scratch / f"{name}.log"
-        process = Process([sys.executable, "-m", *module], self._environ, log, niceness=niceness)
+        command = [self._interpreter, "-m", *self._launcher, *module]
+        process = Process(command, self._environ, log, niceness=niceness)
         try:
             wait_until_answered(process, f"http://127.0.0.1:{self._ports[name]}/readyz", log)
             yield process

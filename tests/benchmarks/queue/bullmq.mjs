@@ -6,6 +6,7 @@ import { join } from 'node:path';
 
 const require = createRequire(join(process.cwd(), 'here.js'));
 const { Queue, Worker } = require('bullmq');
+const { Redis } = require('ioredis');
 
 const [host, port, db, text] = process.argv.slice(2);
 const connection = { host, port: Number(port), db: Number(db), maxRetriesPerRequest: null };
@@ -18,7 +19,7 @@ const figures = {};
 
 const queue = new Queue('bench', { connection });
 await queue.waitUntilReady();
-const client = await queue.client;
+const client = new Redis(connection);
 const options = { attempts: 3, backoff: { type: 'exponential', delay: 2000 } };
 const off = { ...options, removeOnComplete: true };
 const on = { ...options, removeOnComplete: false };
@@ -94,5 +95,6 @@ const kib = rollup.filter((line) => line.startsWith('Private_')).map((line) => N
 figures.private = kib.reduce((sum, one) => sum + one, 0) / 1024;
 await worker.close();
 await queue.close();
+client.disconnect();
 console.log(JSON.stringify(figures));
 process.exit(0);
