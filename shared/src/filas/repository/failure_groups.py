@@ -39,7 +39,7 @@ FAILED_EXECUTIONS: Final = _GROUPS.format(
     place="flow_id",
     time="ended_at",
     table="executions",
-    condition="status in ('failed', 'timed-out')",
+    condition="error is not null and status in ('failed', 'timed-out')",
     version="version",
     parts=TREND_PARTS,
 )
@@ -66,7 +66,7 @@ COUNT_FAILED: Final = """
 select count(*) filter (where status = 'failed') as failed, count(*) filter (where status = 'timed-out') as timed_out
 from (
     select status from executions
-    where status in ('failed', 'timed-out') and ended_at >= now() - make_interval(secs => $1)
+    where error is not null and status in ('failed', 'timed-out') and ended_at >= now() - make_interval(secs => $1)
     limit $2
 ) failures"""
 

@@ -50,6 +50,7 @@ with written as (
         awaits_message = l.awaits_message,
         message_outcome = null,
         reply_id = null,
+        cancel_requested = e.cancel_requested or l.status = 'cancelled',
         ended_at = case when l.ends then now() end
     from locked l where e.id = l.id
     returning e.id, e.status, e.event_id, e.conversation_id, e.channel, e.contact, l.vars,

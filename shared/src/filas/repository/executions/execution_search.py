@@ -24,15 +24,15 @@ from filas.repository.postgres.database import Database
 
 SIZE: Final = "coalesce(octet_length(output::text), 0) + coalesce(octet_length(error::text), 0)"
 
-# Literally as the indexes of failures state it.
-HAS_FAILED: Final = "status in ('failed', 'timed-out')"
-IS_WAITING: Final = "left(status, 4) in ('wait', 'retr')"
+# Each begins literally as the condition of its indexes, which name no column that a claim changes (`status`).
+HAS_FAILED: Final = "error is not null and status in ('failed', 'timed-out')"
+IS_WAITING: Final = "wake_at is not null and left(status, 4) in ('wait', 'retr')"
 
-# A status that few executions have is stated literally, as in the condition of its index.
+# A status that few executions have.
 RARE_STATUSES: Final[tuple[tuple[frozenset[str], str], ...]] = (
     (frozenset(FAILED_EXECUTION_STATUSES), HAS_FAILED),
     (frozenset(WAITING_EXECUTION_STATUSES), IS_WAITING),
-    (frozenset({"cancelled"}), "status = 'cancelled'"),
+    (frozenset({"cancelled"}), "cancel_requested and status = 'cancelled'"),
     (frozenset({"queued", "running"}), "ready_at is not null"),
 )
 
