@@ -19,7 +19,7 @@ WORKERS ?= 3
 ASSETS := $(VENV)/bin/python services/ingest/frontend/install_assets.py
 PARALLEL = -n $(WORKERS) --dist worksteal
 
-.PHONY: help setup up test test-quick test-long test-hostile lint bench bench-compare test-deploy test-monitoring test-browser screenshots lock clean
+.PHONY: help setup up test test-quick test-long test-hostile fuzz lint bench bench-compare test-deploy test-monitoring test-browser screenshots lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -63,6 +63,11 @@ test-hostile: export FILAS_TEST_HOSTILE = 1
 test-hostile: export FILAS_TEST_LONG = 1
 test-hostile: $(READY) ## hostile input, frozen processes, clock steps and mixed versions, in their long form (an hour)
 	@$(PYTEST) tests/hostile $(PARALLEL)
+
+# TARGET names some targets of tests/fuzz, SECONDS is the time of each, KEEP=1 adds the found inputs to the kept corpora.
+fuzz: SECONDS = 60
+fuzz: $(READY) ## every parser, fuzzed for a minute (SECONDS=… TARGET="…" KEEP=1); findings in build/fuzz
+	@$(VENV)/bin/python -m tests.fuzz --seconds $(SECONDS) $(if $(TARGET),--target $(TARGET)) $(if $(KEEP),--keep)
 
 lint: $(READY) ## ruff, mypy and the import rules
 	@$(VENV)/bin/ruff check .

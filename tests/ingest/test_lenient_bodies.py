@@ -136,6 +136,12 @@ def test_a_form_is_read_in_its_charset(content_type: str, body: bytes, name: str
     assert read(content_type, body).document == {"nome": name}
 
 
+def test_a_content_type_that_is_not_utf_8_names_no_boundary() -> None:
+    """The bytes of a header that are not UTF-8 are lone surrogates."""
+    found = read("multipart/form-data; boundary*=utf-8''\udcff\udcfe", b"--x\r\n\r\n--x--")
+    assert found.kind == "text"
+
+
 def test_each_part_is_read_in_its_own_charset() -> None:
     """SendGrid states the charsets in a field."""
     parts = [("a", "text/plain; charset=iso-8859-1", "João".encode("latin-1")), ("b", "text/plain", "João".encode())]

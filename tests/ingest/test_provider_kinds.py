@@ -37,6 +37,8 @@ def test_a_documented_event(provider: str, case: Case) -> None:
     assert part.document == case.document
     assert part.key
     assert part.is_status == (case.kind == "status" or case.name == "captured payment")
+    if case.kind in CONTENT_KINDS:
+        assert part.contact == message.contact  # so the jobs of a conversation are one group
 
 
 @pytest.mark.parametrize(("provider", "case"), CASES)

@@ -246,6 +246,14 @@ def test_other_content_is_shown_as_it_was_sent() -> None:
         assert shown == (body if body != b"\xff\xfe1" else b"")
 
 
+def test_bytes_beside_a_hidden_field_of_a_form_are_kept() -> None:
+    """Bytes that are not UTF-8, in JSON in a field of which another part is hidden."""
+    body = b'payload={"token":"hunter22","a":"\xff"}'
+    shown = refused_content.shown_body(body, "application/x-www-form-urlencoded", "", SECRETS)
+    assert b"hunter22" not in shown
+    assert b"%FF" in shown
+
+
 def test_the_beginning_is_bounded_by_whole_characters() -> None:
     """Also a secret that the bound cuts is hidden."""
     for offset in range(4):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from filas.contract.storable_text import sent_bytes
 from filas.errors import FilasError
 from ingest.forms.percent_encoding import unquoted
 
@@ -130,7 +131,7 @@ def _parameters(value: str) -> dict[str, str]:
         text = re.sub(r'\\(["\\])', r"\1", quoted) if quoted is not None else plain
         if name.endswith("*"):
             charset, _, encoded = text.partition("'")
-            value_bytes = unquoted(encoded.partition("'")[2].encode())
+            value_bytes = unquoted(sent_bytes(encoded.partition("'")[2]))
             name, text = name[:-1], value_bytes.decode(_charset(charset), "replace")
             found.pop(name, None)
         found.setdefault(name, text)

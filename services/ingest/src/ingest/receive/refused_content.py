@@ -116,7 +116,7 @@ def _form_field(field: re.Match[str]) -> str:
         return f"{field[1]}{field[2]}={HIDDEN}"
     value = unquote_plus(field[3])  # such as the field `payload` of Slack
     hidden = _hidden_json(value) if value.startswith(("{", "[")) else value
-    return field[0] if hidden == value else f"{field[1]}{field[2]}={quote_plus(hidden, safe='[]')}"
+    return field[0] if hidden == value else f"{field[1]}{field[2]}={quote_plus(hidden, safe='[]', errors=BYTE_ESCAPES)}"
 
 
 def _hidden_json(text: str) -> str:

@@ -71,7 +71,9 @@ def _part(document: Any, item: Item) -> Part:
             is_status = "delivery" in item.content or "read" in item.content
         case _:
             key, is_status = whatsapp.key_of(item), item.list_name == "statuses"
-            contact = whatsapp.contact_of(item.content) if item.list_name == "messages" else None
+            # What may start an execution needs its place in the order of the conversation; a delivery receipt has none.
+            is_receipt = is_status and not whatsapp.is_payment(item.content)
+            contact = None if is_receipt else whatsapp.message_of(item).contact
     return Part(document, key or digest(item.content), contact, is_status, item.content)
 
 

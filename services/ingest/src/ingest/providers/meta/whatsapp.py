@@ -57,6 +57,11 @@ def contact_of(message: dict[str, Any]) -> str | None:
     return clean_contact(message.get("from")) or clean_contact(message.get("from_user_id"))
 
 
+def is_payment(status: dict[str, Any]) -> bool:
+    """Whether an element of `statuses` reports a payment, which starts something, and not a delivery."""
+    return status.get("type") == "payment" and status.get("status") == "captured"
+
+
 def message_of(item: Item) -> IncomingMessage:
     """The event in an element of one of WhatsApp's lists."""
     content: dict[str, Any] = item.content
@@ -71,7 +76,7 @@ def message_of(item: Item) -> IncomingMessage:
         kind = "status"
         aliases = _addresses(item, [content.get("recipient_id"), content.get("recipient_user_id")])
         contact = clean_contact(content.get("recipient_id")) or clean_contact(content.get("recipient_user_id"))
-        if content.get("type") == "payment" and content.get("status") == "captured":
+        if is_payment(content):
             kind, data = "payment", object_of(content.get("payment"))
     elif item.list_name == "message_echoes":
         kind = "echo"

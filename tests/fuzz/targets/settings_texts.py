@@ -1,0 +1,50 @@
+"""Environment variables: settings, or one line that names the variable and has no secret.
+
+Input: lines such as `REDIS_URL=redis://localhost`.
+"""
+
+from filas.errors import SettingsError
+from filas.settings import settings_reader
+from filas.settings.process_settings import (
+    FlowRunnerSettings,
+    IngestAdminSettings,
+    IngestServeSettings,
+    IngestWorkSettings,
+    NotifierSettings,
+    ProcessSettings,
+)
+from tests.fuzz.target import unicode_of
+
+CLASSES: tuple[type[ProcessSettings], ...] = (
+    FlowRunnerSettings, IngestAdminSettings, IngestServeSettings, IngestWorkSettings, NotifierSettings,
+)  # fmt: skip
+SECRET = "hunter2-hunter2-hunter2-hunter2-hunter2"
+REQUIRED = {
+    "DATABASE_URL": f"postgresql://user:{SECRET}@db.example:5432/filas",
+    "REDIS_URL": f"redis://:{SECRET}@redis.example:6379/0",
+    "FILAS_SECRET_KEY": SECRET,
+    "FILAS_ADMIN_TOKEN": SECRET,
+}
+WORDS = (
+    *sorted({f"{one.name}=" for kind in CLASSES for one in settings_reader.variables(kind)}), "redis://", "rediss://",
+    "redis+sentinel://", "postgresql://", "http://a.example", "[::1]", ":6379", "/0", "?sslmode=require", ",",
+    "10.0.0.0/8",    "true", "false", "-1", "1e9", "nan", "inf", "*", "email:a@b.example", "100000000000000000000",
+)  # fmt: skip
+
+
+def fuzz(data: bytes) -> None:
+    """Reads the settings of each process."""
+    environ = dict(REQUIRED)
+    for line in unicode_of(data).split("\n"):
+        name, equals, value = line.partition("=")
+        if equals:
+            environ[name] = value
+    for kind in CLASSES:
+        try:
+            settings = settings_reader.load(kind, environ)
+        except SettingsError as error:
+            assert "\n" not in str(error)
+            assert SECRET not in str(error)
+            continue
+        assert SECRET not in repr(settings)
+        assert all(SECRET not in name for name in settings.weak_keys)

@@ -1,0 +1,153 @@
+"""The kept corpora of the fuzz targets raise nothing, and each module that parses what comes from outside has a target.
+
+`make fuzz` changes these inputs and looks for others (docs/operations/proof.md).
+"""
+
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator
+from types import CodeType, FrameType, ModuleType
+
+import pytest
+
+from ingest.providers.known_providers import PROVIDERS
+from ingest.verify import auth_types
+from tests.fuzz import target as targets
+from tests.fuzz.__main__ import FOUND, MAX_KEPT_BYTES, MAX_KEPT_FILE
+
+OUTSIDE_FACING = (
+    "filas.contacts",
+    "filas.contract.bounded_json",
+    "filas.contract.event_envelope",
+    "filas.contract.storable_text",
+    "filas.crypto.signed_values",
+    "filas.decoding",
+    "filas.flows.definition",
+    "filas.flows.expressions",
+    "filas.flows.imports",
+    "filas.flows.templates",
+    "filas.queue.job_format",
+    "filas.repository.postgres.paging",
+    "filas.settings",
+    "filas.tracing.traceparent",
+    "flow_runner.nodes.response_body",
+    "ingest.api.definitions.channel_fields",
+    "ingest.api.definitions.schedule_fields",
+    "ingest.api.routing.body_errors",
+    "ingest.api.routing.identifiers",
+    "ingest.api.routing.request_parsing",
+    "ingest.decoding",
+    "ingest.event.body_parsing",
+    "ingest.event.conversation",
+    "ingest.event.event_filter",
+    "ingest.forms",
+    "ingest.http.client_address",
+    "ingest.http.message_framing",
+    "ingest.http.request_smuggling",
+    "ingest.providers",
+    "ingest.receive.duplicate_keys",
+    "ingest.receive.refused_content",
+    "ingest.verify",
+    "notifier.channels.email_addresses",
+    "notifier.channels.provider_explanation",
+)
+"""Packages and modules that parse what comes from outside. A new module in one of these packages needs a target."""
+
+NOT_PARSERS = {
+    "filas.flows.definition.editor_hints": "texts for the editor",
+    "filas.flows.definition.json_schema": "the published schema",
+}
+"""Modules of these packages that read nothing from outside, with what they have instead."""
+
+
+@pytest.mark.parametrize("name", targets.names())
+def test_the_kept_inputs_raise_nothing(name: str) -> None:
+    """Each was written by hand, or was found by the fuzzer and reaches code that the others do not reach."""
+    target = targets.load(name)
+    assert target.kept
+    for path in target.kept:
+        target.fuzz(path.read_bytes())
+
+
+@pytest.mark.parametrize("name", targets.names())
+def test_any_text_is_an_input(name: str) -> None:
+    """A target has no form of input that it does not accept."""
+    target = targets.load(name)
+    for data in (b"", b"\n", b"\xff\xfe\n\x00\n\xff", b"x\n{}", b"\n\n[" * 100):
+        target.fuzz(data)
+
+
+@pytest.mark.parametrize("name", targets.names())
+def test_what_is_kept_is_small(name: str) -> None:
+    sizes = [path.stat().st_size for path in targets.kept_files(name) if path.name.startswith(FOUND)]
+    assert sum(sizes) <= MAX_KEPT_BYTES
+    assert all(size <= MAX_KEPT_FILE for size in sizes)
+
+
+def test_each_corpus_has_a_target() -> None:
+    assert sorted(path.name for path in targets.CORPORA.iterdir()) == targets.names()
+
+
+def test_each_scheme_has_an_accepted_request() -> None:
+    """Of the signatures, the corpus has a request of each scheme, by the name in its first line."""
+    named = {targets.first_line(path.read_bytes())[0] for path in targets.kept_files("signatures")}
+    assert set(auth_types.CONFIGURATIONS) <= named
+    bodies = {targets.first_line(path.read_bytes())[0] for path in targets.kept_files("providers")}
+    assert set(PROVIDERS) <= bodies
+
+
+def test_each_outside_facing_module_has_a_target() -> None:
+    """The kept inputs enter a function of each module. If this fails for a new module, write a target for it or extend
+    one (`tests/fuzz/target.py`), with inputs in its corpus."""
+    wanted = {module.__name__ for module in _modules() if _has_functions(module)} - set(NOT_PARSERS)
+    entered = _modules_entered(_replay_all)
+    assert sorted(wanted - entered) == []
+
+
+def _replay_all() -> None:
+    for target in map(targets.load, targets.names()):
+        for path in target.kept:
+            target.fuzz(path.read_bytes())
+
+
+def _modules_entered(work: Callable[[], None]) -> set[str]:
+    """The modules of which a function runs during `work`."""
+    seen: set[CodeType] = set()
+    names: set[str] = set()
+
+    def watch(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and frame.f_code not in seen:
+            seen.add(frame.f_code)
+            if frame.f_code.co_name != "<module>":
+                names.add(frame.f_globals.get("__name__", ""))
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return names
+
+
+def _modules() -> Iterator[ModuleType]:
+    for name in OUTSIDE_FACING:
+        module = importlib.import_module(name)
+        yield module
+        for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{name}."):
+            yield importlib.import_module(found.name)
+
+
+def _has_functions(module: ModuleType) -> bool:
+    """Whether the module has a function or a method of its own, other than those of an interface."""
+    for one in vars(module).values():
+        if getattr(one, "__module__", None) != module.__name__:
+            continue
+        if inspect.isfunction(one) or hasattr(one, "__wrapped__"):
+            return True
+        is_interface = not inspect.isclass(one) or getattr(one, "_is_protocol", False)
+        if not is_interface and any(inspect.isfunction(method) for method in vars(one).values()):
+            return True
+    return False
