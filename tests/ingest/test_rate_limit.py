@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import ClassVar
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,8 +88,52 @@ async def test_a_busy_limit_needs_few_calls_of_the_store() -> None:
     grants = [await limiter.acquire(limit) for _ in range(1000)]
     assert store.calls < 150
     assert [grant.remaining for grant in grants] == list(range(99_999, 98_999, -1))
+    for _ in range(5):  # so that the call in the background ends
+        await asyncio.sleep(0)
     clock.now += 10  # the reserve ends with its slice
     assert limiter.acquire_now(limit) is None
+
+
+async def test_requests_at_a_steady_rate_do_not_wait_for_the_store() -> None:
+    """The next reserve is counted while the rest of the present one is used, by the rate of the requests."""
+    clock = Clock()
+    clock.now = 1_790_000_001.0  # a slice begins
+    store = CountedWindows(clock)
+    limiter = RateLimiter(store, clock=clock)
+    limit = Limit("w", 100_000, 60_000)
+    known = []
+    for _ in range(1000):  # one every 2 milliseconds, within one slice
+        known.append(limiter.acquire_now(limit))
+        if known[-1] is None:
+            await limiter.acquire(limit)
+        clock.now += 0.002
+        for _ in range(5):  # so that the call in the background ends
+            await asyncio.sleep(0)
+    assert known.count(None) == 2  # before the rate is known
+    assert store.calls < 20
+    remaining = [grant.remaining for grant in known if grant is not None]
+    assert remaining == list(range(99_997, 98_999, -1))
+
+
+async def test_a_reserve_is_at_most_a_hundredth_of_the_room() -> None:
+    """Whatever the rate is: an idle replica leaves at most so much of the limit unused."""
+    clock = Clock()
+    windows = LocalWindows(clock)
+
+    class Recorded:
+        asked: ClassVar[list[int]] = []
+
+        async def count(self, asked: Sequence[tuple[Limit, int]]) -> list[WindowCount]:
+            self.asked.append(asked[0][1])
+            return windows.count(asked)
+
+    limiter = RateLimiter(Recorded(), clock=clock)
+    limit = Limit("w", 5_000, 60_000)
+    for _ in range(200):
+        await limiter.acquire(limit)
+        for _ in range(5):
+            await asyncio.sleep(0)
+    assert 40 < max(Recorded.asked) <= 51
 
 
 async def test_an_exhausted_limit_needs_no_call_of_the_store() -> None:
@@ -105,11 +150,13 @@ async def test_an_exhausted_limit_needs_no_call_of_the_store() -> None:
 
 
 @given(
-    steps=st.lists(st.tuples(st.integers(0, 300), st.integers(1, 60), st.integers(0, 1)), max_size=40),
+    steps=st.lists(
+        st.tuples(st.integers(0, 300), st.integers(1, 60), st.integers(0, 1), st.integers(0, 6)), max_size=40
+    ),
     most=st.integers(1, 900),
 )
 async def test_replicas_with_reserves_never_allow_more_than_the_limit(
-    steps: list[tuple[int, int, int]], most: int
+    steps: list[tuple[int, int, int, int]], most: int
 ) -> None:
     """In any window, for any times of the requests at either replica."""
     clock = Clock()
@@ -118,11 +165,13 @@ async def test_replicas_with_reserves_never_allow_more_than_the_limit(
     limit = Limit("w", most, 1000)
     passed: list[int] = []
     now = 1_790_000_000_000
-    for wait, count, number in steps:
+    for wait, count, number, late in steps:
         now += wait
         clock.now = now / 1000
         grants = await asyncio.gather(*(replicas[number].acquire(limit) for _ in range(count)))
         passed += [now] * sum(grant.allowed for grant in grants)
+        for _ in range(late):  # until the next reserve is counted, or not
+            await asyncio.sleep(0)
         assert len([time for time in passed if time > now - 1000]) <= most
 
 

@@ -1,9 +1,11 @@
 """Rate limits across all replicas, counted in Redis. While Redis is unavailable, each process counts alone."""
 
 import asyncio
+import dataclasses
 import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +31,10 @@ RESERVE_BATCHES = 10
 """A busy limit is counted in advance: at most ten times the present requests, and at most a hundredth of the remaining
 room. So a limit under 100 is counted one by one, and a replica that stops leaves at most a hundredth of the room unused
 until the slice ends. The limit is never exceeded."""
+
+REFILL_S = 0.25
+"""When half of a reserve is used, the next one is counted before a request has to wait for it: what the present rate
+uses in so many seconds, within the bound of a hundredth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +80,16 @@ class WindowStore(Protocol):
 @dataclass(slots=True)
 class _KnownLimit:
     """What is known of a limit until `until`, without a call: `reserve` more requests pass, which are already counted.
-    If the limit is reached (`exhausted`), none passes."""
+    If the limit is reached (`exhausted`), none passes. `since` is when the reserve was `whole`."""
 
     until: float
     reserve: int
     room: int
     reset_s: int
     exhausted: bool
+    since: float
+    whole: int
+    is_refilled: bool = False
 
 
 class RateLimiter:
@@ -96,23 +105,38 @@ class RateLimiter:
         self._redis_skipped_until = 0.0
         self._known_limits: dict[Limit, _KnownLimit] = {}
         self._batches: MicroBatcher[Limit, Grant] = MicroBatcher(self._acquire)
+        self._refills: set[asyncio.Task[list[WindowCount]]] = set()
 
     def acquire_now(self, limit: Limit) -> Grant | None:
         """Like `acquire`, if the result is known without a call; else None, and nothing is counted."""
         known = self._known_limits.get(limit)
         if known is None or (known.reserve == 0 and not known.exhausted):
             return None
-        left_s = known.until - self._clock()
+        now = self._clock()
+        left_s = known.until - now
         if left_s <= 0:
             return None
         if known.exhausted:
             return Grant(False, 0, max(1, math.ceil(left_s)))
         known.reserve -= 1
+        if not known.is_refilled and 2 * known.reserve <= known.whole:
+            self._refill(limit, known, now)
         return Grant(True, known.room + known.reserve, known.reset_s)
 
     async def acquire(self, limit: Limit) -> Grant:
         """Counts one request under `limit`, if there is room. Does not raise if Redis is unavailable."""
         return self.acquire_now(limit) or await self._batches.add(limit)
+
+    def _refill(self, limit: Limit, known: _KnownLimit, now: float) -> None:
+        """Counts the next requests of a busy limit, while the rest of its reserve is used."""
+        known.is_refilled = True
+        rate = (known.whole - known.reserve) / max(now - known.since, 0.001)
+        ahead = min(known.room // RESERVE_SHARE, int(rate * min(REFILL_S, known.until - now)))
+        if ahead > 0:
+            # It serves many requests, so it must not inherit the log context of one of them.
+            task = asyncio.create_task(self._count({limit: 0}, ahead), context=Context())
+            self._refills.add(task)
+            task.add_done_callback(self._refills.discard)
 
     async def _acquire(self, limits: Sequence[Limit]) -> list[Grant]:
         counts: dict[Limit, int] = {}
@@ -126,18 +150,17 @@ class RateLimiter:
             grants.append(_grant(limit, taken[limit], place))
         return grants
 
-    async def _count(self, counts: dict[Limit, int]) -> list[WindowCount]:
-        """Counts, in Redis or alone."""
+    async def _count(self, counts: dict[Limit, int], ahead: int = 0) -> list[WindowCount]:
+        """Counts, in Redis or alone, and at least `ahead` requests more in Redis."""
         began = self._clock()
         if began >= self._redis_skipped_until:
-            requests = [(limit, count + self._ahead(limit, count)) for limit, count in counts.items()]
+            requests = [(limit, count + max(ahead, self._ahead(limit, count))) for limit, count in counts.items()]
             counting = asyncio.create_task(_answer_or_error(self._store.count(requests)))
             # A late call is not cancelled, because that would close its connection.
             await asyncio.wait({counting}, timeout=self._timeout_s)
             answers = counting.result() if counting.done() else StoreUnavailable("redis", "timeout")
             if not isinstance(answers, StoreUnavailable):
-                self._remember(counts, answers, began)
-                return answers
+                return self._remember(counts, answers, began)
             self._redis_skipped_until = self._clock() + SKIP_S
             log.warning("rate_limit.local", reason=answers.reason)
         self._known_limits.clear()
@@ -149,8 +172,12 @@ class RateLimiter:
             return 0
         return min(known.room // RESERVE_SHARE, RESERVE_BATCHES * count)
 
-    def _remember(self, counts: dict[Limit, int], answers: Sequence[WindowCount], began: float) -> None:
-        """`began` is the time of the call, which is before the count, so that a reserve ends with its slice."""
+    def _remember(self, counts: dict[Limit, int], answers: Sequence[WindowCount], began: float) -> list[WindowCount]:
+        """Returns the answers, without what this process has in reserve already: that is still room for its requests.
+
+        `began` is the time of the call, which is before the count, so that a reserve ends with its slice.
+        """
+        found: list[WindowCount] = []
         if len(self._known_limits) > MAX_LOCAL_KEYS:
             self._known_limits.clear()
         for (limit, count), taken in zip(counts.items(), answers, strict=True):
@@ -160,7 +187,12 @@ class RateLimiter:
             before = self._known_limits.get(limit)
             if before is not None and before.reserve and self._clock() < before.until:
                 reserve, until, exhausted = reserve + before.reserve, min(until, before.until), False
-            self._known_limits[limit] = _KnownLimit(until, reserve, room, _reset_s(taken), exhausted)
+                found.append(dataclasses.replace(taken, used=taken.used - before.reserve))
+            else:
+                found.append(taken)
+            now = self._clock()
+            self._known_limits[limit] = _KnownLimit(until, reserve, room, _reset_s(taken), exhausted, now, reserve)
+        return found
 
 
 async def _answer_or_error(
