@@ -19,7 +19,7 @@ WORKERS ?= 3
 ASSETS := $(VENV)/bin/python services/ingest/frontend/install_assets.py
 PARALLEL = -n $(WORKERS) --dist worksteal
 
-.PHONY: help setup up test test-quick test-long test-hostile fuzz lint bench bench-compare test-deploy test-monitoring test-browser screenshots lock clean
+.PHONY: help setup up test test-quick test-long test-hostile chaos fuzz lint bench bench-compare test-deploy test-monitoring test-browser screenshots lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -68,6 +68,9 @@ test-hostile: $(READY) ## hostile input, frozen processes, clock steps and mixed
 fuzz: SECONDS = 60
 fuzz: $(READY) ## every parser, fuzzed for a minute (SECONDS=… TARGET="…" KEEP=1); findings in build/fuzz
 	@$(VENV)/bin/python -m tests.fuzz --seconds $(SECONDS) $(if $(TARGET),--target $(TARGET)) $(if $(KEEP),--keep)
+
+chaos: $(READY) ## all processes at load while a seeded schedule breaks them, then a check of the promises (CHAOS="--seed 1 --seconds 60")
+	@$(VENV)/bin/python -m tests.chaos $(CHAOS)
 
 lint: $(READY) ## ruff, mypy and the import rules
 	@$(VENV)/bin/ruff check .

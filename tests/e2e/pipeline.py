@@ -108,6 +108,17 @@ class Pipeline:
         self._processes[name].kill()
         self._processes[name].wait()
 
+    def drain(self, name: str) -> None:
+        """Ask the process `name` to stop (SIGTERM), and return when it has drained and ended."""
+        self._processes[name].send_signal(signal.SIGTERM)
+        self._processes[name].wait(timeout=60)
+
+    @property
+    def ended(self) -> dict[str, int]:
+        """The exit code of each process that has ended."""
+        codes = {name: process.poll() for name, process in self._processes.items()}
+        return {name: code for name, code in codes.items() if code is not None}
+
     async def until_ready(self, name: str) -> None:
         """Wait until `/readyz` of the process answers 200 (bound: two minutes: five interpreters may start at once)."""
 

@@ -1,0 +1,88 @@
+"""Runs a schedule of faults and checks the promises.
+
+    python -m tests.chaos [--seed N] [--seconds S] [--rate R] [--without N …] [--shorten]
+
+Prints the seed, the schedule, the counts, and each breach. A breach can be repeated with its seed. `--without` leaves
+faults out by their number; `--shorten` leaves out one fault after the other as long as a breach of the same promise
+remains. The exit code is 1 if a promise was broken.
+"""
+
+import argparse
+import random
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from tests.chaos.checker import Breach, Evidence, breaches
+from tests.chaos.run import Run
+from tests.chaos.schedule import schedule
+
+SHOWN = 5
+"""How many breaches of one promise are printed."""
+
+
+def main() -> int:
+    """Runs once, or as often as shortening takes. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, help="default: a random one, which is printed")
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--rate", type=float, default=200.0, help="webhooks per second")
+    parser.add_argument("--without", type=int, nargs="*", default=[], help="numbers of faults to leave out")
+    parser.add_argument("--shorten", action="store_true", help="find the faults that a breach needs")
+    parser.add_argument("--logs", type=Path, default=Path("build/chaos"), help="the directory of the processes' output")
+    options = parser.parse_args()
+    seed = random.SystemRandom().randrange(1 << 31) if options.seed is None else options.seed
+    found = run(seed, options, options.without)
+    if found and options.shorten:
+        shorten(seed, options, {one.promise for one in found})
+    return 1 if found else 0
+
+
+def run(seed: int, options: argparse.Namespace, without: Sequence[int]) -> list[Breach]:
+    """One run. Prints what happened; returns the breaches."""
+    faults = schedule(seed, options.seconds, without=without)
+    left_out = f", without {' '.join(map(str, without))}" if without else ""
+    print(
+        f"seed {seed}, {options.seconds:g} s at {options.rate:g} webhooks/s, {len(faults)} faults{left_out}", flush=True
+    )
+    options.logs.mkdir(parents=True, exist_ok=True)
+    run = Run(seed, faults, seconds=options.seconds, rate=options.rate, logs=options.logs)
+    evidence = uvloop.run(run.evidence())
+    print_counts(evidence)
+    found = breaches(evidence)
+    for promise, count in Counter(one.promise for one in found).items():
+        print(f"BREACH: {promise.replace('_', ' ')}: {count}")
+        for one in [each for each in found if each.promise == promise][:SHOWN]:
+            print(f"  {one.account}")
+    print("no breach" if not found else f"repeat: python -m tests.chaos --seed {seed} --seconds {options.seconds:g}")
+    sys.stdout.flush()
+    return found
+
+
+def shorten(seed: int, options: argparse.Namespace, promises: set[str]) -> None:
+    """Leaves out each fault in turn. A fault without which no breach of `promises` remains is needed."""
+    without = list(options.without)
+    for fault in schedule(seed, options.seconds, without=without):
+        found = run(seed, options, [*without, fault.number])
+        if promises & {one.promise for one in found}:
+            without.append(fault.number)
+    needed = schedule(seed, options.seconds, without=without)
+    print(f"needed: {'; '.join(map(str, needed)) or 'no fault'}\nrepeat with --without {' '.join(map(str, without))}")
+
+
+def print_counts(evidence: Evidence) -> None:
+    """Prints what was sent, accepted, run and received."""
+    accepted = sum(one.event_id is not None for one in evidence.sent)
+    refusals = Counter(answer for one in evidence.sent for _, answer in one.tries)
+    statuses = Counter(f"{one.flow_id} {one.status}" for one in evidence.executions)
+    repeated = len(evidence.messages) - len({one.key for one in evidence.messages})
+    print(f"sent {len(evidence.sent)}, accepted {accepted}, refused tries {dict(refusals) or 0}")
+    print(f"executions {dict(sorted(statuses.items()))}")
+    print(f"messages arrived {len(evidence.messages)}, of them repeated {repeated}; calls {len(evidence.calls)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""One run: starts everything, sends, breaks, waits until the work has ended, and collects the evidence."""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from filas.repository import migrate
+from filas_local.servers import PostgresServer, RedisServer
+from tests.chaos import flows
+from tests.chaos.checker import Evidence, Execution, Notification
+from tests.chaos.faults import Installation
+from tests.chaos.links import Address, Link
+from tests.chaos.outside import Receiver
+from tests.chaos.schedule import LINKS, PROCESS_NAMES, RECEIVERS, Fault
+from tests.chaos.senders import Senders
+from tests.e2e.pipeline import Pipeline
+from tests.process_table import WORKERS
+from tests.waiting import eventually
+
+DATABASE: Final = "chaos"
+DRAIN_S: Final = 240.0
+"""How long the work may take after the faults. Retries and the relay's slow sweep need a part of it."""
+
+UNFINISHED: Final = """
+select (select count(*) from events where status not in ('processed', 'ignored', 'failed'))
+    + (select count(*) from executions where ended_at is null and not (flow_id = 'ask' and status = 'waiting-input'))
+    + (select count(*) from notifications where ended_at is null)"""
+
+EXECUTIONS: Final = """
+select id::text, event_id::text, flow_id, status, error->>'kind' as error, output #>> '{}' as output,
+    resumed_id::text, started_at
+from executions"""
+
+NOTIFICATIONS: Final = """
+select id::text, execution_id::text, status, idempotency_key as key from notifications
+where execution_id is not null"""
+
+
+class Run:
+    """A run with the given faults. `rate` is in webhooks per second."""
+
+    def __init__(self, seed: int, faults: Sequence[Fault], *, seconds: float, rate: float, logs: Path) -> None:
+        self.seed = seed
+        self.faults = faults
+        self.seconds = seconds
+        self.rate = rate
+        self._logs = logs
+
+    async def evidence(self) -> Evidence:
+        """Runs, and returns what can be checked."""
+        with tempfile.TemporaryDirectory(prefix="filas-chaos-") as name:
+            home = Path(name)
+            with PostgresServer(home / "postgres") as postgres, RedisServer(home / "redis") as redis:
+                postgres.ensure_database(DATABASE)
+                await migrate.migrate(postgres.dsn(DATABASE))
+                async with AsyncExitStack() as stack:
+                    return await self._with_servers(postgres, redis, stack)
+
+    async def _with_servers(self, postgres: PostgresServer, redis: RedisServer, stack: AsyncExitStack) -> Evidence:
+        began = time.monotonic()
+        receivers = {name: await stack.enter_async_context(Receiver(began)) for name in RECEIVERS}
+        targets: dict[str, Address] = {
+            "redis": (redis.host, redis.port),
+            "postgres": postgres.socket_dir / ".s.PGSQL.5432",
+        }
+        targets |= {name: ("127.0.0.1", one.port) for name, one in receivers.items()}
+        links = {name: await stack.enter_async_context(Link(targets[name.partition("/")[2]])) for name in LINKS}
+        pipeline = Pipeline(redis.url, postgres.dsn(DATABASE), self._logs, twice=WORKERS, forked=False)
+        for process in PROCESS_NAMES:
+            pipeline.own_environment[process] = {
+                "REDIS_PORT": str(links[f"{process}/redis"].port),
+                "DATABASE_URL": f"postgresql://{postgres.user}@127.0.0.1:{links[f'{process}/postgres'].port}/{DATABASE}",
+            }
+        await stack.enter_async_context(pipeline)
+        await self._set_up(pipeline, links)
+        senders = Senders(f"http://127.0.0.1:{pipeline.port}", self.seed, rate=self.rate)
+        installation = Installation(pipeline, redis, postgres, DATABASE, links, receivers)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(senders.run(self.seconds))
+            for fault in self.faults:
+                group.create_task(_break(installation, fault))
+        async with await asyncpg.create_pool(postgres.dsn(DATABASE), min_size=1, max_size=2) as pool:
+            await self._drain(pool, pipeline)
+            return Evidence(
+                faults=self.faults,
+                sent=senders.sent,
+                events={row["id"]: row["status"] for row in await pool.fetch("select id::text, status from events")},
+                executions=[Execution(**row) for row in await pool.fetch(EXECUTIONS)],
+                notifications=[Notification(**row) for row in await pool.fetch(NOTIFICATIONS)],
+                messages=receivers["messages"].arrivals,
+                calls=receivers["crm"].arrivals,
+                unfinished_jobs=await _unfinished_jobs(pipeline),
+                ended=pipeline.ended,
+            )
+
+    async def _set_up(self, pipeline: Pipeline, links: dict[str, Link]) -> None:
+        """Stores the definitions, and waits until the public listener knows them."""
+        messages, crm = (f"http://127.0.0.1:{links[f'outside/{name}'].port}" for name in RECEIVERS)
+        for name, channel in flows.channels(messages).items():
+            await pipeline.api("PUT", f"/api/channels/{name}", channel)
+        # A flow comes after the flows that it uses.
+        for name, flow in sorted(flows.flows(crm).items(), key=lambda item: item[0] == flows.PARENT):
+            await pipeline.api("PUT", f"/api/flows/{name}", flow)
+        for name, webhook in flows.webhooks().items():
+            await pipeline.api("PUT", f"/api/webhooks/{name}", webhook)
+        await pipeline.api("PUT", "/api/schedules/tick", flows.SCHEDULE)
+        names = list(flows.webhooks())
+
+        async def known() -> bool:
+            # GET is not a method of these webhooks: 405 from one that is known, 404 from one that is not.
+            for name in names:
+                async with pipeline.session.get(f"http://127.0.0.1:{pipeline.port}/webhooks/{name}") as answer:
+                    if answer.status == 404:
+                        return False
+            return True
+
+        await eventually(known)
+
+    async def _drain(self, pool: "asyncpg.Pool[asyncpg.Record]", pipeline: Pipeline) -> None:
+        """Ends the schedule, and waits until nothing is unfinished: at most DRAIN_S. The checker reports the
+        rest."""
+        for name in PROCESS_NAMES:
+            await pipeline.until_ready(name)
+        await pipeline.api("DELETE", "/api/schedules/tick")
+        deadline = time.monotonic() + DRAIN_S
+        while time.monotonic() < deadline:
+            if await pool.fetchval(UNFINISHED) == 0 and await _unfinished_jobs(pipeline) == 0:
+                return
+            await asyncio.sleep(0.5)
+
+
+async def _break(installation: Installation, fault: Fault) -> None:
+    await asyncio.sleep(fault.at_s)
+    print(f"  {fault}", flush=True)
+    async with installation.broken(fault):
+        await asyncio.sleep(fault.lasts_s)
+
+
+async def _unfinished_jobs(pipeline: Pipeline) -> int:
+    stats = await pipeline.api("GET", "/api/queue/stats")
+    summary = stats["summary"]
+    return int(summary["totalWaiting"] + summary["totalActive"] + summary["totalDelayed"])

@@ -1,0 +1,149 @@
+"""The checker reports each broken promise, and nothing about a run that went well."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from tests.chaos.checker import CHECKS, Evidence, Execution, Notification, breaches
+from tests.chaos.outside import Arrival
+from tests.chaos.schedule import Fault
+from tests.chaos.senders import Sent
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def sent(number: int, flow: str) -> Sent:
+    return Sent("c", number, flow, "messages-a", event_id=f"event-{number}", accepted_s=float(number))
+
+
+def execution(number: int, flow: str, output: str | None = None, **changes: object) -> Execution:
+    values: dict[str, object] = {
+        "id": f"execution-{number}",
+        "event_id": f"event-{number}",
+        "flow_id": flow,
+        "status": "succeeded",
+        "error": None,
+        "output": output,
+        "resumed_id": None,
+        "started_at": BEGAN + timedelta(seconds=number),
+    }
+    return Execution(**(values | changes))  # type: ignore[arg-type]
+
+
+def message(number: int, part: int = 1) -> tuple[Notification, Arrival]:
+    key = f"key-{number}-{part}"
+    body = msgspec.json.encode({"id": key})
+    return (
+        Notification(f"message-{number}-{part}", f"execution-{number}", "delivered", key),
+        Arrival(1.0, "/messages-a", key, body, answered_well=True),
+    )
+
+
+def good() -> Evidence:
+    """A contact's order, question with its answer, and broken call."""
+    messages = [message(1), message(2), message(2, 2)]
+    call = msgspec.json.encode({"n": "c:1", "execution": "execution-1"})
+    return Evidence(
+        faults=[],
+        sent=[sent(1, "order"), sent(2, "ask"), sent(3, "ask"), sent(4, "broken")],
+        events={f"event-{number}": "processed" for number in range(1, 5)},
+        executions=[
+            execution(1, "order", "c:1"),
+            execution(2, "ask", "c:3"),
+            execution(3, "ask", resumed_id="execution-2"),
+            execution(4, "broken", status="failed", error="http-status"),
+        ],
+        notifications=[one for one, _ in messages],
+        messages=[one for _, one in messages],
+        calls=[Arrival(0.5, "/orders", "call-1", call, answered_well=True)],
+    )
+
+
+def change(evidence: Evidence, number: int, **changes: object) -> None:
+    evidence.executions = [
+        execution(number, one.flow_id, **({"output": one.output} | changes))  # type: ignore[arg-type]
+        if one.id == f"execution-{number}"
+        else one
+        for one in evidence.executions
+    ]
+
+
+def refuse(evidence: Evidence) -> None:
+    evidence.sent[0].event_id, evidence.sent[0].tries = None, [(3.0, "503")]
+    evidence.faults = [Fault(1, "kill", "ingest", 2.0, 3.0)]
+
+
+def refuse_without_reason(evidence: Evidence) -> None:
+    evidence.sent[0].tries = [(3.0, "503")]
+    evidence.faults = [Fault(1, "store-kill", "redis", 2.0, 3.0), Fault(2, "kill", "notifier", 2.0, 3.0)]
+
+
+def repeat_an_arrival(evidence: Evidence) -> None:
+    evidence.messages = [*evidence.messages, Arrival(2.0, "/messages-a", "key-1-1", b"{}", answered_well=True)]
+
+
+def call_under_two_keys(evidence: Evidence) -> None:
+    first = evidence.calls[0]
+    evidence.calls = [first, Arrival(2.0, first.path, "call-2", first.body, answered_well=True)]
+
+
+BROKEN: dict[str, list[Callable[[Evidence], None]]] = {
+    "no_process_ends_by_itself": [lambda found: found.ended.update({"notifier": 1})],
+    "every_webhook_is_accepted": [refuse],
+    "answers_are_no_worse_than_promised": [refuse_without_reason],
+    "no_accepted_event_is_missing": [
+        lambda found: found.events.update({"event-1": "received"}),
+        lambda found: found.events.update({"event-1": "ignored"}),
+    ],
+    "every_event_runs_once": [
+        lambda found: setattr(found, "executions", found.executions[:-1]),
+        lambda found: setattr(found, "executions", [*found.executions, execution(4, "broken", id="twice")]),
+        lambda found: change(found, 4, status="running"),
+    ],
+    "flows_end_as_they_should": [
+        lambda found: change(found, 4, status="succeeded"),
+        lambda found: change(found, 1, status="failed", error="template"),
+        lambda found: change(found, 1, output="c:2"),
+    ],
+    "answers_reach_their_questions": [
+        lambda found: change(found, 3, resumed_id=None),
+        lambda found: change(found, 2, output="c:1"),
+    ],
+    "the_order_of_a_conversation_is_kept": [lambda found: change(found, 1, started_at=BEGAN + timedelta(minutes=1))],
+    "no_message_is_missing": [
+        lambda found: setattr(found, "messages", found.messages[1:]),
+        lambda found: setattr(found, "notifications", found.notifications[1:]),
+    ],
+    "each_effect_has_one_key": [repeat_an_arrival, call_under_two_keys],
+    "nothing_is_left_in_the_queues": [lambda found: setattr(found, "unfinished_jobs", 2)],
+}
+
+
+def test_a_run_that_went_well_has_no_breach() -> None:
+    assert breaches(good()) == []
+
+
+def test_every_check_is_broken_once() -> None:
+    assert set(BROKEN) == {check.__name__ for check in CHECKS}
+
+
+@pytest.mark.parametrize(
+    ("promise", "number"), [(promise, number) for promise, ways in BROKEN.items() for number in range(len(ways))]
+)
+def test_a_broken_promise_is_reported(promise: str, number: int) -> None:
+    evidence = good()
+    BROKEN[promise][number](evidence)
+    assert promise in {one.promise for one in breaches(evidence)}
+
+
+def test_a_sender_may_be_refused_while_both_stores_cannot_be_reached() -> None:
+    """One of them failed, and the link of `ingest` to the other one is cut."""
+    evidence = good()
+    evidence.sent[0].tries = [(3.0, "503")]
+    evidence.faults = [
+        Fault(1, "store-kill", "redis", 2.0, 3.0),
+        Fault(2, "link-cut", "ingest/postgres", 2.0, 3.0),
+    ]
+    assert breaches(evidence) == []
