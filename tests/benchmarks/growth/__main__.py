@@ -38,9 +38,21 @@ EXPIRED: Final = 20_000
 """The number of events that retention deletes during a measurement, with their executions, steps and messages."""
 
 MOST_A_SECOND: Final = 15_000
+PRODUCTION: Final = {"shared_buffers": "4GB", "max_wal_size": "6GB", "checkpoint_timeout": "15min"}
+"""What docs/operations/scale.md recommends for 16 GB of memory. With the 64 MB of buffers of the embedded server, a
+database of 100 times the size reads and writes pages all the time: Postgres then used twice the CPU for a flow."""
+
 FLOWS: Final = {"with-message": with_message, "without-message": without_message}
 RECEIVING: Final = "receiving"
 AGE: Final = "select received_at from events order by received_at offset $1 limit 1"
+
+
+class LargePostgres(PostgresServer):
+    """A Postgres with the settings of PRODUCTION."""
+
+    def command(self) -> list[str]:
+        options = [part for name, value in PRODUCTION.items() for part in ("-c", f"{name}={value}")]
+        return [*super().command(), *options]
 
 
 def directory_bytes(directory: Path) -> int:
@@ -58,7 +70,7 @@ def serving(kept: Path) -> Iterator[tuple[PostgresServer, RedisServer, Path]]:
             data = scratch / "postgres"
             subprocess.run(["cp", "--archive", str(kept), str(data)], check=True)
         log = scratch / "postgres.log"
-        with PostgresServer(data, log_path=log) as postgres, RedisServer(scratch / "redis") as redis:
+        with LargePostgres(data, log_path=log) as postgres, RedisServer(scratch / "redis") as redis:
             postgres.execute("checkpoint")
             yield postgres, redis, scratch
 
