@@ -1,10 +1,11 @@
 """Measures the whole way and the receiving beside 1, 10 and 100 times the stored data, with retention and rollups.
 
-    python -m tests.benchmarks.growth [--times 1 10 100] [--directory PATH] [--fill-within S] [--only NAME …]
+    python -m tests.benchmarks.growth [--times 1 10 100] [--directory PATH] [--fill-within S] [--only NAME …] [--page]
 
 Each size has a directory of its own below PATH. One that is not filled is filled first, for at most S seconds: the next
 run continues. At 100 times 50,000 events that takes ten minutes in all and 20 GB. A measurement runs on a copy of the
-directory, unless the directory is large: the rows of one measurement are then a small part of it.
+directory, unless the directory is large: the rows of one measurement are then a small part of it. `--page` measures
+nothing: it writes the table of docs/operations/scale.md from the saved results.
 """
 
 import argparse
@@ -28,9 +29,12 @@ from tests.benchmarks.closed_loop import STORE, ClosedLoop, Load
 from tests.benchmarks.flows.definitions import with_message, without_message
 from tests.benchmarks.flows.measurements import cpu_of_tree
 from tests.benchmarks.growth.filling import DATABASE, fill
+from tests.benchmarks.growth.page import stored_data
 from tests.benchmarks.ingest.load import as_fast_as_answered, write_bodies
 from tests.benchmarks.ingest.subjects import Filas
+from tests.benchmarks.report import results
 from tests.benchmarks.rounds import add_options, recording
+from tests.benchmarks.simulation.tables import PAGE, replace
 
 PART: Final = "growth"
 COPIED_BELOW: Final = 4 << 30
@@ -164,8 +168,17 @@ def main() -> None:
     parser.add_argument("--fill-within", type=float, default=3600.0)
     parser.add_argument("--only", nargs="*", choices=[*FLOWS, RECEIVING], default=[*FLOWS, RECEIVING])
     parser.add_argument("--senders", type=int, default=200)
+    parser.add_argument("--page", action="store_true", help="measure nothing, and write the table of the page")
     add_options(parser)
+    # Until the pages of the indexes that change are in the buffers.
+    parser.set_defaults(warm_up=60.0)
     options = parser.parse_args()
+    if options.page:
+        result = results.load(PART, options.results)
+        if result is None:
+            raise SystemExit(f"{options.results} has no results: measure first")
+        replace(PAGE, {"growth": stored_data(result, options.times, options.events)})
+        return
     logs.configure("warning", "console", "bench")
     with tempfile.TemporaryDirectory() as temporary:
         directory = options.directory or Path(temporary)

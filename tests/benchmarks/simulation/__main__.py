@@ -22,10 +22,9 @@ from tests.benchmarks.rounds import add_options, recording
 from tests.benchmarks.simulation import tables
 from tests.benchmarks.simulation.costs import STAGES, Costs, calibrated
 from tests.benchmarks.simulation.model import Layout, Model
-from tests.benchmarks.trees import REPOSITORY, this_tree
+from tests.benchmarks.trees import this_tree
 
 PART: Final = "scale"
-PAGE: Final = REPOSITORY / "docs" / "operations" / "scale.md"
 IDLE, ONE, MANY, FEW = "no sender", "1 sender", "200 senders", "32 senders"
 TWO: Final = "200 senders, two of each worker"
 FITTINGS: Final = 3
@@ -75,7 +74,7 @@ def write_page(result: PartResult) -> None:
     }
     checked, largest = tables.measured_and_predicted(costs, runs)
     tables.replace(
-        PAGE,
+        tables.PAGE,
         {
             "cost": tables.of_a_webhook(costs),
             "checked": checked,
@@ -83,7 +82,7 @@ def write_page(result: PartResult) -> None:
         }
         | {str(rate): tables.predicted(costs, rate) for rate in tables.RATES[:2]},
     )
-    print(f"{PAGE}: the largest difference is {largest * 100:.0f} %")
+    print(f"{tables.PAGE}: the largest difference is {largest * 100:.0f} %")
 
 
 def main() -> None:

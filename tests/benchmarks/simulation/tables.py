@@ -9,7 +9,9 @@ from typing import Final
 
 from tests.benchmarks.simulation.costs import ADMIN, STAGES, Costs
 from tests.benchmarks.simulation.model import Layout, Model, bound
+from tests.benchmarks.trees import REPOSITORY
 
+PAGE: Final = REPOSITORY / "docs" / "operations" / "scale.md"
 RATES: Final = (1_000, 10_000, 100_000)
 FULL: Final = 0.7
 """How busy a part may be in the long run: a load has peaks."""
