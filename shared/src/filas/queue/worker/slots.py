@@ -17,7 +17,10 @@ from filas.queue.worker.retry_decision import Decision, decide
 _AHEAD_S: Final = 0.02
 """How many seconds of work may be claimed beyond the free slots: enough to hide the round trip to Redis."""
 
-_MAX_AHEAD: Final = 500
+_MAX_AHEAD: Final = 1000
+"""How many jobs may be claimed beyond the free slots: two calls, so that Redis executes one while this process decodes
+the jobs of the other."""
+
 _MAX_CLAIM: Final = 500
 _CLAIM_BYTES: Final = 2 * 2**20
 """The limit of payloads that one call claims, in bytes. A call claims at least one job."""
