@@ -76,7 +76,7 @@ def test_the_check_finds_every_kind_of_change(source: str) -> None:
 
 @pytest.mark.parametrize("outcome", get_args(node_protocol.Outcome))
 def test_outcomes_are_immutable(outcome: type) -> None:
-    assert outcome.__dataclass_params__.frozen  # type: ignore[attr-defined] # set by dataclasses
+    assert outcome.__struct_config__.frozen  # type: ignore[attr-defined] # set by msgspec
 
 
 @pytest.mark.parametrize("part", [Pending, LoopFrame, CallFrame])

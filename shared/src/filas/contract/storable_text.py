@@ -8,6 +8,7 @@ services and stores treat such text in the same way:
 | function            | lone surrogate          | NUL     | used for                                             |
 |---------------------|-------------------------|---------|------------------------------------------------------|
 | `is_storable`       | False                   | False   | can the text be a contact or a duplicate key?        |
+| `is_unicode`        | False                   | True    | can the text be written as UTF-8?                    |
 | `to_storable`       | U+FFFD                  | U+FFFD  | text columns of Postgres                             |
 | `header_text`       | sent byte, as Latin-1   | U+FFFD  | headers and query of a request, as they are stored   |
 | `response_text`     | sent bytes, else U+FFFD | kept    | headers of the responses to our calls                |
@@ -30,8 +31,13 @@ BYTE_ESCAPES: Final = "surrogateescape"
 
 def is_storable(text: str) -> bool:
     """Whether a text column of Postgres can hold `text`: it has no NUL and no lone surrogate."""
-    if "\x00" in text:
-        return False
+    return "\x00" not in text and is_unicode(text)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether `text` has no lone surrogate, so that UTF-8 can hold it."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -58,8 +58,7 @@ _YIELD_INTERVAL_S = 0.005
 _MAX_UNSAVED_STEPS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(msgspec.Struct, frozen=True):
     """The execution's status after a run. With `queued`, the same run number continues at once in the same job; with
     `retrying`, it continues at `wake_at`, which is `wait_s` seconds after the end of the run. With `keeps_turn`, the
     same run number continues after a wait."""
@@ -114,19 +113,20 @@ class ExecutionRun:
         if self.claimed.cancel_requested:
             await self._end("cancelled")
             return
-        if self._now() >= self.deadline:
+        now = self._now()
+        if now >= self.deadline:
             message = f"the execution took longer than {self.settings.timeout_ms} ms"
             await self._end("timed-out", ErrorDetail(kind="timeout", message=message))
             return
         upcoming = self.cursor.upcoming()
         if isinstance(upcoming, NextVisit):
-            await self._make_visit(upcoming)
+            await self._make_visit(upcoming, now)
         elif upcoming == "subflow-over":
             await self._return(None)
         elif upcoming == "flow-over":
             await self._end("succeeded")
 
-    async def _make_visit(self, upcoming: NextVisit) -> None:
+    async def _make_visit(self, upcoming: NextVisit, now: datetime) -> None:
         node, pending = upcoming.node, upcoming.pending
         if not self._may_begin(node.call_limit_s):
             await self._save("queued")
@@ -135,13 +135,14 @@ class ExecutionRun:
         unsaved_effects = self.builder.effect_unsaved or bool(self.builder.notifications)
         if (node.call_limit_s and unsaved_effects) or len(self.builder.steps) >= _MAX_UNSAVED_STEPS:
             await self._save("running")
+            now = self._now()
         if self._result is None and pending is None:
             exceeded = self.cursor.enter(upcoming, self.settings.max_steps)
             if exceeded is not None:
                 await self._end("failed", self._limit_error(exceeded, upcoming))
         if self._result is not None:
             return
-        visit = self._begin(upcoming)
+        visit = self._begin(upcoming, now)
         if node.call_at_most_once and not (pending is not None and pending.reason == "effect"):
             self.cursor.suspend(self._pending(visit, "effect"))
             self.builder.add_step(visit, "running")
@@ -154,8 +155,8 @@ class ExecutionRun:
         elapsed = self.clock.monotonic() - self.began_s
         return not self.stopping() and elapsed < YIELD_AFTER_S and elapsed + call_limit_s < LAST_END_S
 
-    def _begin(self, upcoming: NextVisit, returned: Returned | None = None) -> Visit:
-        node, pending, now = upcoming.node, upcoming.pending, self._now()
+    def _begin(self, upcoming: NextVisit, now: datetime, returned: Returned | None = None) -> Visit:
+        node, pending = upcoming.node, upcoming.pending
         seq = pending.seq if pending else self.cursor.state.seq
         attempt = pending.attempt if pending else 1
         visit = Visit(
@@ -281,7 +282,7 @@ class ExecutionRun:
 
     async def _leave_subflow(self, returned: Returned | None = None) -> tuple[Visit, NextVisit]:
         upcoming = await self.cursor.leave_subflow()
-        visit = self._begin(upcoming, returned)
+        visit = self._begin(upcoming, self._now(), returned)
         if upcoming.pending is not None:
             visit.input = upcoming.pending.input
         return visit, upcoming
@@ -385,4 +386,4 @@ class ExecutionRun:
         claimed_at = self.claimed.claimed_at
         if claimed_at is None:
             return self.clock.now()
-        return claimed_at + timedelta(seconds=self.clock.monotonic() - self.claimed_s)
+        return claimed_at + timedelta(0, self.clock.monotonic() - self.claimed_s)

@@ -5,9 +5,7 @@ visited again when the body has ended; an edge from the body back to the loop en
 ended when the stack is as low as it was at the subflow's start.
 """
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
@@ -39,8 +37,7 @@ MAX_DEPTH = 8
 NO_WEBHOOK: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class NextVisit:
+class NextVisit(msgspec.Struct, frozen=True):
     """The visit that comes next. `pending` is what an earlier attempt of it stored, `loop` the loop that it continues.
     `place` is the node's name in traces."""
 
@@ -51,8 +48,7 @@ class NextVisit:
     callback: Callback | None
 
 
-@dataclass(frozen=True, slots=True)
-class CallingVisit:
+class CallingVisit(msgspec.Struct, frozen=True):
     """A visit whose subflow is in progress."""
 
     node: CompiledNode
@@ -169,7 +165,7 @@ class FlowCursor:
     def join_messages(self, text: str) -> None:
         """The last message of the contact has this text: that of a burst of messages."""
         self.state.message = {**self.context.message, "text": text}
-        self.context = dataclasses.replace(self.context, message=self.state.message)
+        self.context = msgspec.structs.replace(self.context, message=self.state.message)
         self._roots["conversation"] |= conversation_texts(self.state.message)
 
     def assign(self, name: str, value: Any) -> None:

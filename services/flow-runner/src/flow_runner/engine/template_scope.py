@@ -1,7 +1,6 @@
 """What the templates of one flow can read. Nothing here changes the execution."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -17,8 +16,7 @@ MAX_RAW: Final = 64 * 1024
 MESSAGE_FIELDS: Final = ("id", "kind", "text", "data", "media", "replyTo", "sentAt", "thread", "raw")
 
 
-@dataclass(frozen=True, slots=True)
-class RunContext:
+class RunContext(msgspec.Struct, frozen=True):
     """What all flows of an execution share during one run: the request and the message that started it (or the last
     reply), the variables of its conversation, and the secrets that no trace may show."""
 
@@ -27,11 +25,10 @@ class RunContext:
     webhook: Mapping[str, Any]
     message: Mapping[str, Any]
     conversation_vars: Mapping[str, Any]
-    redactor: Redactor = field(default_factory=Redactor)
+    redactor: Redactor = msgspec.field(default_factory=Redactor)
 
 
-@dataclass(frozen=True, slots=True)
-class TemplateScope:
+class TemplateScope(msgspec.Struct, frozen=True):
     """A read-only view of one flow's data. Templates are rendered with `roots`. `webhook` is what the flow started
     with: for a subflow, its input. The cursor replaces values behind `roots` and `vars` while nodes run."""
 

@@ -1,8 +1,9 @@
 """Runs `api`: makes an HTTP call and assigns parts of the response to variables."""
 
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+
+import msgspec
 
 from filas.flows.expressions import jmespath_mapping
 from filas.flows.nodes.api import ApiData
@@ -24,7 +25,7 @@ async def run(visit: Visit) -> Done | Failed:
     except NodeFailure as failure:
         if data.on_uncertain == "fail" and (failure.outcome.detail or {}).get("sent"):
             # Without a class, no retry makes the call again.
-            return replace(failure.outcome, classes=frozenset())
+            return msgspec.structs.replace(failure.outcome, classes=frozenset())
         raise
     _map_response(visit, data, done.output)
     return done

@@ -4,9 +4,10 @@ import asyncio
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+import msgspec
 
 from filas.errors import OutboundError, OutboundRefused, OutboundTimeout
 from filas.flows.library_errors import shown
@@ -24,8 +25,7 @@ LARGE_BODY = 32 * 1024
 _NOT_IN_HEADERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-@dataclass(frozen=True, slots=True)
-class OutboundCall:
+class OutboundCall(msgspec.Struct, frozen=True):
     """A call as the author defined it: `headers` and `body` are templates, `url` is rendered.
 
     A response is a failure unless its status is 2xx or in `accepted`. `sign` returns the signature headers for the

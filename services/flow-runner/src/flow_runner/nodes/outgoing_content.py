@@ -1,8 +1,9 @@
 """Renders what a node sends, for the channel that it goes to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from filas.channels import template_parameters, text_escapes
 from filas.channels.content_limits import LIMITS, limits_of
@@ -20,8 +21,7 @@ _ADDRESSES = frozenset({"cc", "bcc", "replyTo"})
 _LITERAL = frozenset({"type", "kind", "parseMode"})
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(msgspec.Struct, frozen=True):
     """Where a message goes: the id of the channel and its type, if it is known, and the recipient."""
 
     channel: str | None

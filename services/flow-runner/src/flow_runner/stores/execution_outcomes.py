@@ -1,6 +1,9 @@
 """Reports what executions end with, in the log and in the metrics."""
 
+import functools
 from typing import Final
+
+from prometheus_client import Counter
 
 from filas.models.executions import (
     FAILED_EXECUTION_STATUSES,
@@ -25,13 +28,19 @@ def report(claimed: ClaimedExecution, checkpoint: Checkpoint, status: ExecutionS
     """Counts the visits of a written checkpoint. Logs and counts the execution if it has ended with it."""
     for step in checkpoint.steps:
         if step.ended_at is not None:
-            STEPS.labels(step.type, step.status).inc()
+            _counted(step.type, step.status).inc()
     if status not in FINAL_EXECUTION_STATUSES:
         return
     EXECUTIONS.labels(status).inc()
     if status in FAILED_EXECUTION_STATUSES:
         EXECUTIONS_FAILED.labels(*_failure_labels(claimed.flow_id, checkpoint.error)).inc()
     _log_end(claimed, checkpoint, status)
+
+
+@functools.lru_cache(maxsize=256)
+def _counted(node_type: str, status: str) -> Counter:
+    """The count of the visits with this outcome. To find it for each visit would cost more than to count the visit."""
+    return STEPS.labels(node_type, status)
 
 
 def _log_end(claimed: ClaimedExecution, checkpoint: Checkpoint, status: ExecutionStatus) -> None:

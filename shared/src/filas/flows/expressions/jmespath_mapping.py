@@ -65,16 +65,35 @@ def plain_path(expression: str) -> list[str | int] | None:
 
 def search(expression: str, value: Any) -> Any:
     """The value that the expression finds in `value` (JSON); None if it finds nothing. Raises ValueError."""
-    tree, budget = _parsed(expression), step_budget.current()
-    work = _Work(budget.left * STEPS_A_STEP)
+    budget = step_budget.current()
     try:
-        found = _Interpreter(work).visit(tree, value)
+        found = _found(expression, value, budget)
         budget.charge(step_budget.measure(found, MAX_VALUE_SIZE).size // 128)
         return plain(found)
     except _ERRORS as error:
         raise ValueError(_message(error)) from None
+
+
+def _found(expression: str, value: Any, budget: step_budget.StepBudget) -> Any:
+    names = _names(expression)
+    if names is not None:
+        budget.charge(1 + len(names) // STEPS_A_STEP)
+        for name in names:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
+    work = _Work(budget.left * STEPS_A_STEP)
+    try:
+        return _Interpreter(work).visit(_parsed(expression), value)
     finally:
         budget.left -= work.steps // STEPS_A_STEP
+
+
+@functools.lru_cache(maxsize=1024)
+def _names(expression: str) -> tuple[str, ...] | None:
+    """The names of an expression such as `a.b.c`, the most frequent one: no interpreter is needed for it."""
+    names = plain_path(expression) or []
+    found = tuple(name for name in names if isinstance(name, str))
+    return found if found and len(found) == len(names) else None
 
 
 @functools.lru_cache(maxsize=1024)

@@ -5,14 +5,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from liquid.ast import Node
-from liquid.builtin.expressions import FilteredExpression, Path
-from liquid.builtin.output import OutputNode
 from liquid.exceptions import LiquidError, UndefinedError
 from liquid.static_analysis import TemplateAnalysis
 from liquid.template import BoundTemplate
 
 from filas.flows.library_errors import describe_liquid
+from filas.flows.templates import direct_rendering
 from filas.flows.templates.bounded_liquid import BoundedContext, build_environment, refuse_ranges
 from filas.flows.templates.filters import constant_arguments
 from filas.flows.templates.filters.filter_failure import FilterFailure
@@ -58,14 +56,15 @@ class Template:
     """A parsed template. `references` are the paths that it looks up in its scope. `is_whole`: it is one whole
     `{{ … }}`. `is_raw`: that has the filter `raw`. `last_filter`: the name of its last filter, or empty."""
 
-    __slots__ = ("_bound", "_fixed_path", "_whole", "is_raw", "last_filter", "references", "source")
+    __slots__ = ("_bound", "_fixed_path", "_pieces", "_whole", "is_raw", "last_filter", "references", "source")
 
     def __init__(self, source: str, bound: BoundTemplate | None, references: tuple[Reference, ...]) -> None:
         self.source = source
         self.references = references
         self._bound = bound
-        self._whole = _whole_expression(bound) if bound else None
-        self._fixed_path = None if self._whole is None else _fixed_path(self._whole)
+        self._whole = direct_rendering.whole_expression(bound.nodes) if bound else None
+        self._fixed_path = None if self._whole is None else direct_rendering.fixed_path(self._whole)
+        self._pieces = direct_rendering.pieces_of(bound.nodes) if bound else None
         self.is_raw = self._whole is not None and is_raw(self._whole)
         self.last_filter = last_filter(self._whole) if self._whole is not None else ""
 
@@ -100,7 +99,7 @@ class Template:
     def _render(self, bound: BoundTemplate, scope: Scope, insert: Insert | None) -> Any:
         if self._whole is not None:
             if self._fixed_path:
-                found, value = _walk(scope, self._fixed_path)
+                found, value = direct_rendering.walk(scope, self._fixed_path)
                 if found:
                     return value
             context = BoundedContext(bound, globals=scope)
@@ -108,6 +107,10 @@ class Template:
             if is_undefined(value):
                 str(value)  # raises UndefinedError, with the name
             return plain(value)
+        if self._pieces is not None:
+            text = direct_rendering.written(self._pieces, scope, insert)
+            if text is not None:
+                return text
         context = BoundedContext(bound, globals=scope)
         context.insert = insert
         buffer = context.get_buffer()
@@ -307,31 +310,6 @@ def map_texts(value: Any, change: Callable[[str], Any], depth: int = 0) -> Any:
     if isinstance(value, list):
         return [map_texts(item, change, depth + 1) for item in value]
     return value
-
-
-def _whole_expression(bound: BoundTemplate) -> FilteredExpression | None:
-    nodes: list[Node] = list(bound.nodes)
-    if len(nodes) == 1 and isinstance(nodes[0], OutputNode) and isinstance(nodes[0].expression, FilteredExpression):
-        return nodes[0].expression
-    return None
-
-
-def _fixed_path(expression: FilteredExpression) -> list[str] | None:
-    """The segments of a plain `a.b.c`. It is the most frequent template, and is looked up without Liquid."""
-    if expression.filters or not isinstance(expression.left, Path):
-        return None
-    segments = expression.left.path
-    return segments if all(type(segment) is str for segment in segments) else None  # type: ignore[return-value]
-
-
-def _walk(scope: Scope, path: list[str]) -> tuple[bool, Any]:
-    value: Any = scope
-    for segment in path:
-        # `scope` may be any mapping; its values are JSON.
-        if (type(value) is not dict and not isinstance(value, Mapping)) or segment not in value:
-            return False, None
-        value = value[segment]
-    return True, value
 
 
 def _references(used: TemplateAnalysis) -> Iterator[Reference]:
