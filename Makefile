@@ -78,13 +78,16 @@ lint: $(READY) ## ruff, mypy and the import rules
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo
 
-bench: $(READY) ## the benchmarks, with their table
-	@$(VENV)/bin/python -m tests.benchmarks
+BENCH_LENGTH = $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+	$(if $(WARM_UP),--warm-up $(WARM_UP)) $(if $(ADD),--add)
+bench: $(READY) ## the benchmarks, into docs/benchmarks.md (two hours; FORM=short: ten minutes; PARTS= runs some of them)
+	@$(VENV)/bin/python -m tests.benchmarks --form $(or $(FORM),long) $(if $(PARTS),--only $(PARTS)) \
+		$(if $(BASE),--base $(BASE)) $(BENCH_LENGTH)
 
-bench-compare: $(READY) ## runs this commit and BASE=<commit> in turn and lists what became slower (PARTS=, ROUNDS=, SECONDS=)
+bench-compare: $(READY) ## runs this commit and BASE=<commit> in turn and lists what became slower (ROUNDS=, SECONDS=)
 	@[[ -n "$(BASE)" ]] || { echo 'BASE=<commit> names the commit to compare with.' >&2; exit 2; }
 	@$(VENV)/bin/python -m tests.benchmarks.compare --base $(BASE) $(if $(PARTS),--parts $(PARTS)) \
-		--rounds $(or $(ROUNDS),3) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(WARM_UP),--warm-up $(WARM_UP))
+		$(BENCH_LENGTH)
 
 test-deploy: $(READY) ## the images and docker-compose.yml, built, run, killed and updated under load (root, or a running engine)
 	@tests/deploy/install-engine

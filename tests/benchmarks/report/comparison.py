@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from tests.benchmarks.report.numbers import number
 from tests.benchmarks.report.results import PartResult, Subject, by_round
 
 Verdict = Literal["slower", "faster", "the same"]
@@ -69,11 +70,3 @@ def table(found: list[Change], base: str, here: str) -> str:
     lines += ["", f"Slower or larger than {base}: {'; '.join(slower) or 'nothing'}."]
     lines += ["", f"Faster or smaller: {'; '.join(faster) or 'nothing'}."]
     return "\n".join(lines)
-
-
-def number(value: float) -> str:
-    """A number of a table: three or more significant digits, without an exponent."""
-    magnitude = abs(value)
-    if magnitude >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if magnitude >= 10 else f"{value:.2f}" if magnitude >= 1 else f"{value:.3f}"

@@ -48,6 +48,6 @@ def test_what_only_one_commit_has_is_left_out() -> None:
 def test_the_table_lists_what_became_slower() -> None:
     found = [*changes(result({"rate": [50], "wal": [500]}, {"rate": [100], "wal": [1000]}))]
     text = table(found, "aaaaaaaa", "bbbbbbbb")
-    assert "| whole-way | a subject | rate | 100 | 50.0 | 0.50 | 0.50 | slower |" in text
+    assert "| whole-way | a subject | rate | 100 | 50 | 0.50 | 0.50 | slower |" in text
     assert "Slower or larger than aaaaaaaa: a subject: rate x0.50." in text
     assert "Faster or smaller: a subject: wal x0.50." in text
