@@ -2,7 +2,7 @@
 only in the condition of a partial index, writes a new entry into every index of the row."""
 
 from filas.repository.executions import checkpoint_sql, execution_sql
-from filas.repository.executions.checkpoint_columns import columns_of
+from filas.repository.executions.checkpoint_columns import columns_of, plain_columns_of
 from filas.repository.executions.execution_repository import INLINE_BYTES, ExecutionRepository
 from filas.repository.notification_sql import BEGIN_ATTEMPTS, RECORD_MANY
 from filas.repository.postgres.database import Connection, Database
@@ -21,9 +21,10 @@ async def assert_heap_only(connection: Connection, table: str) -> None:
 
 
 async def test_a_claim_and_a_renewal_write_no_index(database: Database, published: str) -> None:
-    new = await started(database, flow_id=published)
+    new, other = await started(database, flow_id=published), await started(database, flow_id=published)
     async with database.transaction() as connection:
         await connection.fetch(execution_sql.CLAIM_MANY, [new.id], [1], "worker-1", 8.0, INLINE_BYTES)
+        await connection.fetch(execution_sql.CLAIM_FRESH, [other.id], "worker-1", 8.0, INLINE_BYTES)
         await assert_heap_only(connection, "executions")
         await connection.fetch(execution_sql.RENEW, [new.id], [1], 8.0)
         await assert_heap_only(connection, "executions")
@@ -32,7 +33,9 @@ async def test_a_claim_and_a_renewal_write_no_index(database: Database, publishe
 async def test_a_checkpoint_of_a_running_execution_writes_no_index(database: Database, published: str) -> None:
     execution = await claimed(database, flow_id=published)
     async with database.transaction() as connection:
-        await connection.fetch(checkpoint_sql.CHECKPOINT_MANY, *columns_of([checkpoint(execution, steps=[step()])]))
+        one = checkpoint(execution, steps=[step()])
+        await connection.fetch(checkpoint_sql.CHECKPOINT_PLAIN, *plain_columns_of([one]))
+        await connection.fetch(checkpoint_sql.CHECKPOINT_MANY, *columns_of([one]))
         await assert_heap_only(connection, "executions")
 
 

@@ -62,6 +62,7 @@ READS_ALL: Final = {
 # Parts of the statements that a search composes. `{select}` marks a statement around another one.
 FRAGMENTS: Final = frozenset(
     {
+        "executions.checkpoint_sql._STATUSES",
         "executions.execution_view_sql.SEARCH",
         "executions.execution_search.SEARCH",
         "executions.execution_search._CONVERSATIONS",

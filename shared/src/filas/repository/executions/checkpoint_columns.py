@@ -14,14 +14,47 @@ from filas.models.executions import (
 from filas.repository.postgres.json_columns import to_json, to_json_or_null
 
 
-def columns_of(checkpoints: Sequence[Checkpoint]) -> list[list[object]]:
-    """The arguments of CHECKPOINT_MANY, in its order: executions, steps, notifications, executions to start."""
+def is_plain(checkpoint: Checkpoint) -> bool:
+    """Whether CHECKPOINT_PLAIN writes all of it: the execution goes on or has succeeded, waits for nothing, and starts
+    no other one."""
+    return checkpoint.status in ("running", "succeeded") and not (
+        checkpoint.wake_at
+        or checkpoint.error
+        or checkpoint.conversation_vars
+        or checkpoint.awaits_reply
+        or checkpoint.awaits_callback
+        or checkpoint.awaits_message
+        or checkpoint.keeps_turn
+        or checkpoint.question
+        or checkpoint.starts
+    )
+
+
+def plain_columns_of(checkpoints: Sequence[Checkpoint]) -> list[list[object]]:
+    """The arguments of CHECKPOINT_PLAIN, and the first ones of CHECKPOINT_MANY: executions, steps, notifications."""
     # Of two steps with the same number, the last one is written: a statement can write a row only once.
     steps = {(one.execution_id, step.seq): step for one in checkpoints for step in one.steps}
+    notifications = [notification for one in checkpoints for notification in one.notifications]
     return [
-        *_executions(checkpoints),
+        [one.execution_id for one in checkpoints],
+        [one.fence for one in checkpoints],
+        [one.status for one in checkpoints],
+        [one.state for one in checkpoints],
+        [to_json_or_null(one.output) for one in checkpoints],
         *_steps([(execution_id, step) for (execution_id, _), step in steps.items()]),
-        *_notifications([notification for one in checkpoints for notification in one.notifications]),
+        *_notifications(notifications),
+        [one.awaits for one in notifications],
+    ]
+
+
+def columns_of(checkpoints: Sequence[Checkpoint]) -> list[list[object]]:
+    """The arguments of CHECKPOINT_MANY, in its order."""
+    return [
+        *plain_columns_of(checkpoints),
+        [one.wake_at for one in checkpoints],
+        [to_json_or_null(one.error) for one in checkpoints],
+        [one.conversation_vars for one in checkpoints],
+        [one.awaits_reply for one in checkpoints],
         *_starts([(one.execution_id, following) for one in checkpoints for following in one.starts]),
         [one.awaits_callback for one in checkpoints],
         [
@@ -29,25 +62,10 @@ def columns_of(checkpoints: Sequence[Checkpoint]) -> list[list[object]]:
             for one in checkpoints
         ],
         [one.awaits_message for one in checkpoints],
-        [each.awaits for one in checkpoints for each in one.notifications],
         [one.question and one.question.asked_at for one in checkpoints],
         [one.question and one.question.idle_at for one in checkpoints],
         [one.question is not None and one.question.superseded for one in checkpoints],
         [one.keeps_turn for one in checkpoints],
-    ]
-
-
-def _executions(checkpoints: Sequence[Checkpoint]) -> list[list[object]]:
-    return [
-        [one.execution_id for one in checkpoints],
-        [one.fence for one in checkpoints],
-        [one.status for one in checkpoints],
-        [one.state for one in checkpoints],
-        [one.wake_at for one in checkpoints],
-        [to_json_or_null(one.error) for one in checkpoints],
-        [to_json_or_null(one.output) for one in checkpoints],
-        [one.conversation_vars for one in checkpoints],
-        [one.awaits_reply for one in checkpoints],
     ]
 
 

@@ -27,7 +27,7 @@ from filas.models.executions import (
 from filas.models.notifications import DueNotification, PendingReceipt
 from filas.repository.executions import checkpoint_sql, execution_rows, execution_view_sql, replay_sql
 from filas.repository.executions import execution_sql as sql
-from filas.repository.executions.checkpoint_columns import columns_of
+from filas.repository.executions.checkpoint_columns import columns_of, is_plain, plain_columns_of
 from filas.repository.executions.execution_messages import messages_of
 from filas.repository.postgres.batch_bisection import LockedItems, write_bisected
 from filas.repository.postgres.database import Database
@@ -43,6 +43,8 @@ NO_REASONS: Final[Mapping[UUID, str]] = MappingProxyType({})
 
 INLINE_BYTES: Final = SMALL_BYTES
 """The largest content of an execution that a claim of many executions returns."""
+
+FIRST_TURN: Final = 1
 
 MAX_RUNS: Final = 3
 """How often a statement is run for a batch, if it does not see the rows that another transaction writes meanwhile."""
@@ -153,8 +155,16 @@ class ExecutionRepository:
     ) -> dict[Turn, ClaimedExecution | BaseException | None]:
         found: dict[Turn, asyncpg.Record] = {}
         busy: dict[Turn, BaseException] = {}
+        # Nearly every first turn is that of an execution of which nothing but the row has to be looked at.
+        first = [turn for turn in turns if turn[1] == FIRST_TURN]
+        claimed = await write_bisected(first, partial(self._claim_fresh, owner, lease_s), self._locked_claims)
+        for turn, row in zip(first, claimed, strict=True):
+            if isinstance(row, BaseException):
+                busy[turn] = row
+            elif row is not None:
+                found[turn] = row
         claim = partial(self._claim_rows, owner, lease_s)
-        asked = turns
+        asked = [turn for turn in turns if turn not in found and turn not in busy]
         for _ in range(MAX_RUNS):
             claimed = await write_bisected(asked, claim, self._locked_claims)
             for turn, row in zip(asked, claimed, strict=True):
@@ -173,6 +183,11 @@ class ExecutionRepository:
             if not asked:
                 break
         return {turn: execution_rows.claim(row) for turn, row in found.items()} | busy
+
+    async def _claim_fresh(self, owner: str, lease_s: float, turns: Sequence[Turn]) -> list[asyncpg.Record | None]:
+        rows = await self._database.fetch(sql.CLAIM_FRESH, [one for one, _ in turns], owner, lease_s, INLINE_BYTES)
+        found = {row["id"]: row for row in rows}
+        return [found.get(one) for one, _ in turns]
 
     async def _claim_rows(self, owner: str, lease_s: float, turns: Sequence[Turn]) -> list[asyncpg.Record | None]:
         ids, numbers = [one for one, _ in turns], [number for _, number in turns]
@@ -225,7 +240,11 @@ class ExecutionRepository:
         return [answers[index] for index in range(len(checkpoints))]
 
     async def _checkpoint(self, checkpoints: Sequence[Checkpoint]) -> list[ExecutionStatus | None]:
-        rows = await self._database.fetch(checkpoint_sql.CHECKPOINT_MANY, *columns_of(checkpoints))
+        if all(map(is_plain, checkpoints)):
+            arguments = plain_columns_of(checkpoints)
+            rows = await self._database.fetch(checkpoint_sql.CHECKPOINT_PLAIN, *arguments)
+        else:
+            rows = await self._database.fetch(checkpoint_sql.CHECKPOINT_MANY, *columns_of(checkpoints))
         statuses = {row["id"]: row["status"] for row in rows}
         return [statuses[checkpoint.execution_id] for checkpoint in checkpoints]
 

@@ -156,6 +156,47 @@ from asked a
             + coalesce(octet_length(r.trigger::text), 0) + coalesce(octet_length(k.payload::text), 0) as bytes) b
     left join executions seen on seen.id = a.id and c.id is null"""
 
+# CLAIM_MANY for the first turn of executions that begin: no execution of the conversation waits for their message, they
+# end no wait of others, and their cancellation is not requested. It returns no row for any other one, which CLAIM_MANY
+# then claims. To begin and end that statement costs as much as ten rows of it.
+CLAIM_FRESH: Final = """
+with claimable as (
+    select e.id, v.timeout_ms
+    from executions e
+        join unnest($1::uuid[]) as a (id) on a.id = e.id
+        left join flow_versions v on v.flow_id = e.flow_id and v.version = e.version
+    where e.status = 'queued' and e.turn = 1 and e.fence = 0
+        and e.state is null and e.start_state is null and e.replay_of is null and e.reply_id is null
+        and e.awaits_callback is null and not e.cancel_requested
+        and not coalesce(v.on_new_start = 'replace', false) and not coalesce(e.said = any (v.restart_on), false)
+        and not exists (
+            select from executions q
+            where q.conversation_id = e.conversation_id and q.awaits_reply_since is not null offset 0)
+        and not exists (select from execution_cancels x where x.execution_id = e.id offset 0)
+    order by e.id for update of e
+), claimed as (
+    update executions e set
+        status = 'running',
+        fence = e.fence + 1,
+        lease_owner = $2,
+        lease_until = clock_timestamp() + make_interval(secs => $3),
+        started_at = coalesce(e.started_at, now()),
+        deadline_at = coalesce(e.deadline_at, now() + h.timeout_ms * interval '1 millisecond')
+    from claimable h where e.id = h.id
+    returning e.id, e.fence, e.turn, e.flow_id, e.version, e.node_id, e.event_id, e.conversation_id, e.channel,
+        e.contact, e.started_at, e.deadline_at, e.trigger
+)
+select c.id, c.fence, c.turn, c.flow_id, c.version, c.node_id, c.event_id, c.conversation_id, c.channel,
+    coalesce(t.address, c.contact) as contact, 'queued' as status_before, c.started_at, c.deadline_at,
+    false as cancel_requested, null as message_outcome, false as superseded, false as leaves_waits,
+    b.bytes as content_bytes, case when b.bytes <= $4 then c.trigger end as trigger, null as state, null as start_state,
+    case when b.bytes <= $4 then v.vars end as vars, null as reply, null as call, clock_timestamp() as claimed_at
+from claimed c
+    left join conversations v on v.id = c.conversation_id
+    left join contacts t on t.id = v.contact_id
+    cross join lateral (
+        select octet_length(c.trigger::text) + coalesce(octet_length(v.vars::text), 0) as bytes) b"""
+
 # The content of an execution that CLAIM_MANY has left out, because it is large. $2: the fence of the claim.
 LOAD: Final = """
 select e.trigger, e.state, e.start_state, v.vars, r.trigger as reply, k.payload as call
