@@ -21,7 +21,7 @@ from tests.waiting import eventually
 
 pytestmark = needs_engine
 
-MOST_MEGABYTES = {"ingest": 230, "flow-runner": 190, "notifier": 95}
+MOST_MEGABYTES = {"ingest": 180, "flow-runner": 140, "notifier": 85}
 """The largest size that an image may add to its base. docs/operations/docker.md lists the actual sizes."""
 
 REPLICAS = {"ingest": 1, "ingest-admin": 1, "ingest-worker": 2, "flow-runner": 3, "notifier": 2}

@@ -1,6 +1,9 @@
 """Dockerfiles, compose file and `.env.example` agree with one another and with the settings that the code reads."""
 
 import re
+import subprocess
+import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,18 @@ SERVICES: dict[str, Any] = PROJECT["services"]
 DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
 EXAMPLE = (ROOT / ".env.example").read_text()
 OF_THE_IMAGE = {"HEALTH_PORT"}
+SITE_PACKAGES = Path(sysconfig.get_path("platlib"))
+WITHOUT_WHAT_IS_LEFT_OUT = """
+import importlib, sys
+for name in ("cel_expr_python.ext", "zstandard._cffi"):
+    sys.modules[name] = None  # an import of it fails
+for root in ("ingest.app", "ingest.admin_app", "ingest.worker_app", "flow_runner.app", "notifier.app"):
+    importlib.import_module(root)
+import zstandard
+from filas.flows.expressions import cel
+assert zstandard.decompress(zstandard.compress(b"text")) == b"text"
+assert cel.evaluate('vars.name.startsWith("An") && size(vars.list) == 2', {"vars": {"name": "Ana", "list": [1, 2]}})
+"""
 ALL_VARIABLES = {
     variable.name for process in process_settings.PROCESSES for variable in settings_reader.variables(process)
 }
@@ -43,6 +58,21 @@ def test_an_image_runs_as_an_ordinary_user_and_has_a_health_check(path: Path) ->
     copied = ["--from=build /opt/filas /opt/filas", "--from=build /ours /opt/filas"]
     assert re.findall(r"^COPY (.*)$", final, re.MULTILINE) == copied
     assert "# syntax" not in text
+
+
+def test_what_the_images_leave_out_exists() -> None:
+    """A package that moves its files would otherwise make the images larger unnoticed."""
+    [command] = re.findall(r"^RUN rm -rf ((?:.*\\\n)*.*)$", DOCKERFILES[0].read_text(), re.MULTILINE)
+    left_out = re.findall(r"/site-packages/(\S+)", command)
+    assert len(left_out) == 2
+    for pattern in left_out:
+        assert list(SITE_PACKAGES.glob(pattern)), pattern
+
+
+@pytest.mark.starts_processes
+def test_nothing_imports_what_the_images_leave_out() -> None:
+    """The processes start, evaluate CEL and read zstandard without these modules."""
+    subprocess.run([sys.executable, "-c", WITHOUT_WHAT_IS_LEFT_OUT], check=True, timeout=120)
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
