@@ -12,8 +12,8 @@ import atheris
 import msgspec
 
 from tests.fuzz import json_changes
+from tests.fuzz.reached_code import PACKAGES
 
-INSTRUMENTED = ["filas", "ingest", "flow_runner", "notifier"]
 MAX_CPU_S = 3.0
 """The most processor time of one input. Instrumented code takes several times as long as it does in production."""
 
@@ -24,7 +24,7 @@ class TooSlow(Exception):
 
 def main(arguments: list[str]) -> None:
     """Fuzzes the target that the first argument names. libFuzzer ends the process."""
-    with atheris.instrument_imports(include=INSTRUMENTED):
+    with atheris.instrument_imports(include=list(PACKAGES)):
         from tests.fuzz import target as targets
 
         target = targets.load(arguments[1])

@@ -14,22 +14,32 @@ import pytest
 
 from ingest.providers.known_providers import PROVIDERS
 from ingest.verify import auth_types
+from notifier.channels.channel_types import CHANNEL_TYPES
 from tests.fuzz import target as targets
 from tests.fuzz.__main__ import FOUND, MAX_KEPT_BYTES, MAX_KEPT_FILE
 
 OUTSIDE_FACING = (
+    "filas.channels",
     "filas.contacts",
     "filas.contract.bounded_json",
     "filas.contract.event_envelope",
     "filas.contract.storable_text",
+    "filas.crypto.resume_tokens",
     "filas.crypto.signed_values",
+    "filas.crypto.standard_webhooks",
     "filas.decoding",
     "filas.flows.definition",
     "filas.flows.expressions",
     "filas.flows.imports",
+    "filas.flows.regular_expressions",
     "filas.flows.templates",
+    "filas.flows.timing.cron_meaning",
+    "filas.flows.timing.moments",
+    "filas.flows.written_numbers",
+    "filas.outbound.retry_after",
     "filas.queue.job_format",
     "filas.repository.postgres.paging",
+    "filas.repository.search.event_words",
     "filas.settings",
     "filas.tracing.traceparent",
     "flow_runner.nodes.response_body",
@@ -51,7 +61,14 @@ OUTSIDE_FACING = (
     "ingest.receive.refused_content",
     "ingest.verify",
     "notifier.channels.email_addresses",
+    "notifier.channels.http",
+    "notifier.channels.message_content",
+    "notifier.channels.provider_call",
     "notifier.channels.provider_explanation",
+    "notifier.channels.slack",
+    "notifier.channels.telegram",
+    "notifier.channels.twilio",
+    "notifier.channels.whatsapp",
 )
 """Packages and modules that parse what comes from outside. A new module in one of these packages needs a target."""
 
@@ -96,6 +113,12 @@ def test_each_scheme_has_an_accepted_request() -> None:
     assert set(auth_types.CONFIGURATIONS) <= named
     bodies = {targets.first_line(path.read_bytes())[0] for path in targets.kept_files("providers")}
     assert set(PROVIDERS) <= bodies
+
+
+def test_each_channel_type_has_a_delivery() -> None:
+    """Of `console`, nothing is read; the mail server of `email` needs a connection."""
+    named = {targets.first_line(path.read_bytes())[0].partition(" ")[0] for path in targets.kept_files("deliveries")}
+    assert set(CHANNEL_TYPES) - {"console", "email"} <= named
 
 
 def test_each_outside_facing_module_has_a_target() -> None:

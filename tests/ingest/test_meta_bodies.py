@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from ingest.providers.message import IncomingMessage, Part
 from ingest.providers.meta.reader import Meta
 
@@ -98,6 +100,15 @@ def test_everything_in_a_batch_is_a_part() -> None:
     assert kinds == ["text", "text", *["other"] * 7]
     assert parts[2].document["entry"] == [{"id": "102290129340398", "changes": [update]}]
     assert all(part.key for part in parts)
+
+
+@pytest.mark.parametrize("entry", [None, "text", 1, [], {}])
+def test_an_entry_of_no_known_shape_is_a_part_without_the_others(entry: Any) -> None:
+    """Otherwise the message in another entry would be processed twice."""
+    body = whatsapp(text_message("5511", "a", "w1"))
+    parts = list(META.parts({**body, "entry": [entry, *body["entry"]]}))
+    assert [part.document["entry"] for part in parts] == [[entry], body["entry"]]
+    assert [len(META.messages(part.document)) for part in parts] == [1, 1]
 
 
 def test_a_body_of_many_is_split_into_bodies_of_one() -> None:

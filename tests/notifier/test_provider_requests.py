@@ -403,6 +403,10 @@ async def test_telegram_has_the_parse_mode_of_the_message(mode: str) -> None:
     assert "parse_mode" not in await sent("telegram", TEXT)
 
 
+async def test_a_parse_mode_that_is_no_text_is_ignored() -> None:
+    assert "parse_mode" not in await sent("telegram", TEXT | {"parseMode": ["HTML"]})
+
+
 async def test_lines_that_telegram_gets_instead_of_a_list_are_escaped_for_the_parse_mode() -> None:
     found = await sent("telegram", LIST | {"parseMode": "MarkdownV2", "header": None, "footer": None})
     assert "1\\. Básico \\- R$ 29" in found["text"]

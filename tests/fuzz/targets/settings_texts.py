@@ -1,6 +1,6 @@
 """Environment variables: settings, or one line that names the variable and has no secret.
 
-Input: lines such as `REDIS_URL=redis://localhost`.
+Input: the process, lines such as `REDIS_URL=redis://localhost`.
 """
 
 from filas.errors import SettingsError
@@ -13,11 +13,15 @@ from filas.settings.process_settings import (
     NotifierSettings,
     ProcessSettings,
 )
-from tests.fuzz.target import unicode_of
+from tests.fuzz.target import chosen, first_line, unicode_of
 
-CLASSES: tuple[type[ProcessSettings], ...] = (
-    FlowRunnerSettings, IngestAdminSettings, IngestServeSettings, IngestWorkSettings, NotifierSettings,
-)  # fmt: skip
+CLASSES: dict[str, type[ProcessSettings]] = {
+    "ingest-serve": IngestServeSettings,
+    "ingest-admin": IngestAdminSettings,
+    "ingest-work": IngestWorkSettings,
+    "flow-runner": FlowRunnerSettings,
+    "notifier": NotifierSettings,
+}
 SECRET = "hunter2-hunter2-hunter2-hunter2-hunter2"
 REQUIRED = {
     "DATABASE_URL": f"postgresql://user:{SECRET}@db.example:5432/filas",
@@ -26,25 +30,25 @@ REQUIRED = {
     "FILAS_ADMIN_TOKEN": SECRET,
 }
 WORDS = (
-    *sorted({f"{one.name}=" for kind in CLASSES for one in settings_reader.variables(kind)}), "redis://", "rediss://",
+    *sorted({f"{one.name}=" for kind in CLASSES.values() for one in settings_reader.variables(kind)}), "redis://", "rediss://",
     "redis+sentinel://", "postgresql://", "http://a.example", "[::1]", ":6379", "/0", "?sslmode=require", ",",
     "10.0.0.0/8",    "true", "false", "-1", "1e9", "nan", "inf", "*", "email:a@b.example", "100000000000000000000",
 )  # fmt: skip
 
 
 def fuzz(data: bytes) -> None:
-    """Reads the settings of each process."""
+    """Reads the settings of the process."""
+    name, rest = first_line(data)
     environ = dict(REQUIRED)
-    for line in unicode_of(data).split("\n"):
-        name, equals, value = line.partition("=")
+    for line in unicode_of(rest).split("\n"):
+        variable, equals, value = line.partition("=")
         if equals:
-            environ[name] = value
-    for kind in CLASSES:
-        try:
-            settings = settings_reader.load(kind, environ)
-        except SettingsError as error:
-            assert "\n" not in str(error)
-            assert SECRET not in str(error)
-            continue
-        assert SECRET not in repr(settings)
-        assert all(SECRET not in name for name in settings.weak_keys)
+            environ[variable] = value
+    try:
+        settings = settings_reader.load(chosen(CLASSES, name), environ)
+    except SettingsError as error:
+        assert "\n" not in str(error)
+        assert SECRET not in str(error)
+        return
+    assert SECRET not in repr(settings)
+    assert all(SECRET not in weak for weak in settings.weak_keys)

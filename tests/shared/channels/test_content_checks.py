@@ -147,3 +147,9 @@ def test_a_channel_without_limits_refuses_nothing(channel_type: str | None) -> N
 
 def test_every_provider_has_limits() -> None:
     assert set(CHANNEL_TYPES) - set(LIMITS) == {"http", "console"}
+
+
+@pytest.mark.parametrize("channel_type", ["whatsapp", "telegram", "slack", "twilio"])
+def test_a_list_without_sections_has_a_problem_and_no_fault(channel_type: str) -> None:
+    """The content may have any fields."""
+    assert all(message for _, message, _ in problems({"type": "list", "text": "a"}, channel_type))

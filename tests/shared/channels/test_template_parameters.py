@@ -24,6 +24,7 @@ PRICE = {"type": "currency", "currency": {"fallback_value": "R$ 1", "code": "BRL
             [{"type": "document", "document": {"link": "https://x.example/a.pdf", "filename": "a\nb.pdf"}}],
             [{"type": "document", "document": {"link": "https://x.example/a.pdf", "filename": "a b.pdf"}}],
         ),
+        ([{"type": {"a": 1}}, {"type": []}], ['{"type":{"a":1}}', '{"type":[]}']),
         ([{"type": "text", "text": 5}], [{"type": "text", "text": "5"}]),
         ([BODY], [{"type": "body", "parameters": [{"type": "text", "text": "a b"}]}]),
         (

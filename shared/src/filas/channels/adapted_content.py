@@ -26,7 +26,7 @@ def adapted(content: Mapping[str, Any], limits: ContentLimits) -> dict[str, Any]
             result["text"] = "\n".join([str(result.get("text") or ""), *lines])
         result["type"] = "buttons"
         result["buttons"] = [{"id": row.get("id"), "title": row.get("title")} for row in rows]
-        del result["sections"]
+        result.pop("sections", None)
     if not limits.header and result.get("header"):
         result["text"] = f"{result.pop('header')}\n{result.get('text') or ''}"
     if not limits.footer and result.get("footer"):

@@ -50,13 +50,19 @@ def is_components(parameters: object) -> bool:
     return (
         isinstance(parameters, list)
         and bool(parameters)
-        and all(isinstance(one, dict) and one.get("type") in COMPONENTS for one in parameters)
+        and all(isinstance(one, dict) and _has_type(one, COMPONENTS) for one in parameters)
     )
 
 
 def is_typed(value: object) -> bool:
     """Whether the value is a parameter object of WhatsApp's API, such as `{"type":"currency","currency":{…}}`."""
-    return isinstance(value, dict) and value.get("type") in _TYPED and value["type"] in value
+    return isinstance(value, dict) and _has_type(value, _TYPED) and value["type"] in value
+
+
+def _has_type(value: dict[str, Any], types: frozenset[str]) -> bool:
+    """Whether the field `type` has one of these values. It may have any value, also an object."""
+    stated = value.get("type")
+    return isinstance(stated, str) and stated in types
 
 
 def written(parameters: Any) -> Any:

@@ -154,7 +154,8 @@ def _call(message: OutgoingMessage) -> tuple[str, dict[str, Any]]:
     """Returns the API method and its parameters. Raises InvalidContent."""
     content = sendable(message.content, "telegram")
     kind = kind_of(content)
-    markup = {"parse_mode": content["parseMode"]} if content.get("parseMode") in PARSE_MODES else {}
+    parse_mode = content.get("parseMode")
+    markup = {"parse_mode": parse_mode} if isinstance(parse_mode, str) and parse_mode in PARSE_MODES else {}
     if kind == "text":
         return "sendMessage", {"text": text_of(content), **markup}
     if kind == "buttons":

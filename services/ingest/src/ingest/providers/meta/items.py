@@ -137,7 +137,7 @@ class Envelopes:
 
     def as_body(self, document: Any, item: Item) -> Any:
         """The item as a body of its own, with everything around it and with the profiles of its own contact only."""
-        if item.entry is None:
+        if not item.path:
             return document
         if not isinstance(item.entry, dict):
             return {**document, "entry": [item.entry]}
