@@ -53,6 +53,8 @@ class Filling:
                 await migrate.migrate(self._server.dsn(DATABASE))
                 await self._begin(connection)
             if not await connection.fetchval(IS_STARTED):
+                # It may have been filled by an older version.
+                await migrate.migrate(self._server.dsn(DATABASE))
                 return True
             await connection.execute("set synchronous_commit = off; set maintenance_work_mem = '512MB'")
             while (step := await connection.fetchrow(NEXT_STEP)) is not None:
