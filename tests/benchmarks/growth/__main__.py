@@ -32,6 +32,7 @@ from tests.benchmarks.growth.filling import DATABASE, fill
 from tests.benchmarks.growth.page import stored_data
 from tests.benchmarks.ingest.load import as_fast_as_answered, write_bodies
 from tests.benchmarks.ingest.subjects import Filas
+from tests.benchmarks.report import page as benchmarks_page
 from tests.benchmarks.report import results
 from tests.benchmarks.rounds import add_options, recording
 from tests.benchmarks.simulation.tables import PAGE, replace
@@ -178,6 +179,7 @@ def main() -> None:
         if result is None:
             raise SystemExit(f"{options.results} has no results: measure first")
         replace(PAGE, {"growth": stored_data(result, options.times, options.events)})
+        benchmarks_page.write()
         return
     logs.configure("warning", "console", "bench")
     with tempfile.TemporaryDirectory() as temporary:

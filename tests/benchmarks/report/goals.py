@@ -119,6 +119,14 @@ GOALS: dict[str, list[Goal]] = {
         Goal("notifications/s to one channel", of("one notifier, one channel", "rate"), 1500),
         Goal("p99 beside a busy channel, times that without it", of("beside a busy channel", "p99 ratio"), 2.0, False),
     ],
+    "growth": [
+        Goal(f"{words}, 100 times the data by 1", times(f"{name}, 100x", f"{name}, 1x", figure), 0.9)
+        for words, name, figure in (
+            ("flows/s with a message", "with-message", "flows/s"),
+            ("flows/s without a message", "without-message", "flows/s"),
+            ("requests/s", "receiving", "requests/s"),
+        )
+    ],
 }
 
 

@@ -9,7 +9,6 @@ by hand in `prose/`: a file with the name of a part is appended to its section.
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.benchmarks.parts import PARTS
 from tests.benchmarks.report import goals, results, tables
 from tests.benchmarks.report.plots import plots
 from tests.benchmarks.report.results import PartResult
@@ -20,7 +19,7 @@ PAGE = REPOSITORY / "docs" / "benchmarks.md"
 PLOTS = REPOSITORY / "docs" / "benchmarks"
 PROSE = Path(__file__).with_name("prose")
 
-SEPARATE = ("growth", "analytics", "search")
+SEPARATE = ("analytics", "search")
 """Parts with benchmarks of their own that take long to fill. Their sections are written by hand, heading included."""
 
 
@@ -81,9 +80,14 @@ def prose_files(directory: Path = PROSE) -> dict[str, str]:
     return {path.stem: path.read_text() for path in sorted(directory.glob("*.md"))}
 
 
+def saved() -> dict[str, PartResult]:
+    """The saved result of each section that has one."""
+    return results.load_all(section.part for section in SECTIONS)
+
+
 def write() -> None:
     """Writes the page and its plots."""
-    found = results.load_all(PARTS)
+    found = saved()
     PAGE.write_text(page(found, prose_files()))
     for name, svg in plots(found).items():
         (PLOTS / name).write_text(svg)

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.benchmarks.growth.page import stored_data
 from tests.benchmarks.report import tables
 from tests.benchmarks.report.results import PartResult
+
+GROWTH_EVENTS = 50_000
 
 INTRODUCTION = """# Benchmarks
 
@@ -99,4 +102,17 @@ parts of statements and scripts that do not run without them.""",
         lambda result: [tables.prices(result)],
         ("price.svg",),
     ),
+    Section(
+        "growth",
+        "Growth of the stored data",
+        """
+The whole way and receiving beside 1, 10 and 100 times 50,000 stored events, with retention and rollups active
+(`python -m tests.benchmarks.growth`). [At scale](operations/scale.md) explains the figures.""",
+        lambda result: [stored_data(result, sizes_of(result), GROWTH_EVENTS)],
+    ),
 ]
+
+
+def sizes_of(result: PartResult) -> list[int]:
+    """How many times the events are stored, from the names of the subjects: `with-message, 10x`."""
+    return sorted({int(name.rpartition(" ")[2].removesuffix("x")) for name in result.subjects})

@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 from tests.benchmarks.report.numbers import number
 
 WIDTH = 760
-LABEL = 250
+LABEL = 320
 ROW = 20
 TITLE = 34
 LINES_HEIGHT = 220
@@ -51,10 +51,10 @@ def lines(title: str, unit: str, series: Mapping[str, Sequence[float]], step: in
     """Lines over time, from 0, with a value for each `step` seconds."""
     highest = max((max(values, default=0.0) for values in series.values()), default=0.0) or 1.0
     most = max((len(values) for values in series.values()), default=0)
-    left, right, top = 70, WIDTH - 20, TITLE + ROW * (1 + len(series) // 3)
+    left, right, top = 70, WIDTH - 20, TITLE + ROW * (len(series) + 1) // 2 + ROW // 2
     bottom = top + LINES_HEIGHT - 60
     width = (right - left) / max(most - 1, 1)
-    content = [_legend(list(series), TITLE - 4, each_row=3), f'<path class="axis" d="M{left} {top}V{bottom}H{right}"/>']
+    content = [_legend(list(series), TITLE - 4, each_row=2), f'<path class="axis" d="M{left} {top}V{bottom}H{right}"/>']
     content += [_text(left - 8, top + 8, number(highest), anchor="end"), _text(left - 8, bottom, "0", anchor="end")]
     content += [
         _text(left + index * width, bottom + 16, f"{(index + 1) * step} s", anchor="middle") for index in range(most)

@@ -5,8 +5,7 @@ import pytest
 
 from tests.benchmarks.__main__ import FORMS, arguments, parsed
 from tests.benchmarks.parts import PARTS
-from tests.benchmarks.report import results
-from tests.benchmarks.report.page import PAGE, PLOTS, machines, page, prose_files
+from tests.benchmarks.report.page import PAGE, PLOTS, machines, page, prose_files, saved
 from tests.benchmarks.report.plots import middle, plots
 from tests.benchmarks.report.results import Machine, PartResult, Subject
 from tests.benchmarks.report.sections import SECTIONS
@@ -23,11 +22,11 @@ def part(name: str, **subjects: Subject) -> PartResult:
 
 
 def test_the_page_in_the_repository_is_up_to_date() -> None:
-    assert PAGE.read_text() == page(results.load_all(PARTS), prose_files()), AGAIN
+    assert PAGE.read_text() == page(saved(), prose_files()), AGAIN
 
 
 def test_the_plots_in_the_repository_are_up_to_date() -> None:
-    made = plots(results.load_all(PARTS))
+    made = plots(saved())
     assert {path.name: path.read_text() for path in PLOTS.glob("*.svg")} == made, AGAIN
 
 
