@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -156,7 +157,8 @@ async def test_a_flood_costs_little() -> None:
 async def test_a_line_a_minute_has_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
     lines: list[tuple[str, dict[str, Any]]] = []
-    monkeypatch.setattr(refusal_recorder.log, "warning", lambda event, **fields: lines.append((event, fields)))
+    log = SimpleNamespace(warning=lambda event, **fields: lines.append((event, fields)))
+    monkeypatch.setattr(refusal_recorder, "log", log)
     recorder = RefusalRecorder(_Store(), clock=lambda: clock[0])
     for _ in range(5):
         _refuse(recorder)

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -131,7 +132,8 @@ class _Stores:
 async def test_an_event_without_a_contact_states_which_template_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     """In its reason, in the log (once a minute for each webhook) and in the error of a message that it cannot send."""
     lines: list[dict[str, Any]] = []
-    monkeypatch.setattr(processor.log, "warning", lambda name, **fields: lines.append({"event": name, **fields}))
+    log = SimpleNamespace(warning=lambda name, **fields: lines.append({"event": name, **fields}))
+    monkeypatch.setattr(processor, "log", log)
     stores = _Stores()
     misspelt = ConversationRule(channel="shop", contact="{{ body.form }}")
     job = plain({"from": "5511"}, misspelt, recorded=True)

@@ -21,6 +21,7 @@ from filas.observability.logs import get_logger
 from filas.observability.metrics import WEBHOOK_BATCH_SIZE
 from filas.queue.producer import EnqueueOutcome
 from filas.store_watch import NO_ANSWER
+from ingest.receive.batch_rest import rest_after
 from ingest.receive.duplicate_recorder import DuplicateRecorder
 from ingest.receive.duplicate_reports import DuplicateReports
 from ingest.receive.missed_jobs import MissedJobs
@@ -158,6 +159,7 @@ class Acceptor:
     async def _write(self, batch: Sequence[_PendingEvent]) -> None:
         """First stage: writes the events of a batch. Those that need a job continue to the second stage."""
         batch = [waiting for waiting in batch if not waiting.receipt.done()]
+        began = time.monotonic()
         try:
             answers = await self._insert([waiting.incoming.event for waiting in batch])
         except Exception as error:  # any failure: the other store is used
@@ -166,6 +168,7 @@ class Acceptor:
             for waiting in batch:
                 self._to_second_stage(waiting, recorded=False)
             return
+        rest_s = rest_after(len(batch), time.monotonic() - began)
         for waiting, answer in zip(batch, answers, strict=True):
             if isinstance(answer, EventReceipt):
                 if answer.duplicate:
@@ -177,6 +180,8 @@ class Acceptor:
                 self._to_second_stage(waiting, recorded=False)
             else:
                 _fail([waiting], _not_storable(waiting.incoming.event, answer))
+        if rest_s:
+            await asyncio.sleep(rest_s)
 
     async def _insert(self, events: Sequence[NewEvent]) -> Sequence[EventReceipt | Exception]:
         if time.monotonic() < self._postgres_skipped_until:
