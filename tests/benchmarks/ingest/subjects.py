@@ -19,7 +19,7 @@ from tests.benchmarks.node_packages import Unavailable, installed
 from tests.benchmarks.trees import REPOSITORY
 
 ADMIN_TOKEN = "benchmark-token-that-is-long-enough"
-READY_WITHIN_S = 30
+READY_WITHIN_S = 120
 
 
 class Process:
