@@ -1,4 +1,4 @@
-"""The plots are well-formed SVG, whatever their words are, and readable in both themes."""
+"""The plots parse as SVG, whatever their words are, and can be read in both themes."""
 
 import xml.etree.ElementTree as ET
 
@@ -40,7 +40,7 @@ def test_a_line_has_a_point_for_each_value() -> None:
     assert {"10 s", "20 s", "30 s"} <= set(texts(svg))
 
 
-def test_an_empty_plot_is_well_formed() -> None:
+def test_an_empty_plot_parses() -> None:
     assert texts(bars("Nothing", "u", [])) == ["Nothing (u)"]
     ET.fromstring(lines("Nothing", "u", {}, 10))
 
