@@ -16,8 +16,9 @@ from typing import NamedTuple
 from flow_runner.engine.execution_run import RunResult
 from tests.flow_runner.harness import Harness, compiled_flow, flow, node
 
-MOST_CHANGES = 31
-"""23 until bodies were encoded by their content type, and messages were awaited and written for their channel."""
+MOST_CHANGES = 32
+"""23 until bodies were encoded by their content type, and messages were awaited and written for their channel. Since
+only calls and messages derive an idempotency key, there are two more: each of both calls `key`."""
 
 PACKAGE = "flow_runner."
 
