@@ -20,7 +20,12 @@ POLL_S = 0.01
 GIVE_UP_S = 30.0
 WRK_SCRIPT = Path(__file__).with_name("without_waiting.lua")
 
-FINISHED = "select event_id, status from executions where event_id = any ($1::uuid[]) and ended_at is not null"
+# `offset 0` keeps the subquery apart, so that it runs once for each event through the index of events.
+FINISHED = """
+select e.event_id, e.status from unnest($1::uuid[]) as a (event_id)
+    cross join lateral (
+        select x.event_id, x.status, x.ended_at from executions x where x.event_id = a.event_id offset 0) e
+where e.ended_at is not null"""
 
 
 @dataclass
