@@ -29,7 +29,7 @@ def execution(number: int, flow: str, output: str | None = None, **changes: obje
         "resumed_id": None,
         "started_at": BEGAN + timedelta(seconds=number),
     }
-    return Execution(**(values | changes))  # type: ignore[arg-type]
+    return Execution(**(values | changes))  # type: ignore[arg-type] # values of several types
 
 
 def message(number: int, part: int = 1) -> tuple[Notification, Arrival]:
@@ -63,7 +63,7 @@ def good() -> Evidence:
 
 def change(evidence: Evidence, number: int, **changes: object) -> None:
     evidence.executions = [
-        execution(number, one.flow_id, **({"output": one.output} | changes))  # type: ignore[arg-type]
+        execution(number, one.flow_id, **({"output": one.output} | changes))  # type: ignore[arg-type] # as above
         if one.id == f"execution-{number}"
         else one
         for one in evidence.executions

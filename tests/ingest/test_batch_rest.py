@@ -3,17 +3,15 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from uuid import UUID
 
 import pytest
 
 from filas.contract.new_job import NewJob
 from filas.models.events import EventReceipt, NewEvent
 from filas.queue.producer import EnqueueOutcome
-from ingest.event.event_jobs import job_of_event
-from ingest.receive.acceptor import Acceptor, IncomingEvent
+from ingest.receive.acceptor import Acceptor
 from ingest.receive.batch_rest import LONG_S, LONGEST_REST_S, MANY_EVENTS, rest_after
+from tests.ingest.test_outages import incoming, new_event
 
 WRITE_S = 2 * LONG_S
 
@@ -56,39 +54,19 @@ class Jobs:
         return [EnqueueOutcome.ENQUEUED] * len(jobs)
 
 
-def _event(number: int) -> IncomingEvent:
-    event = NewEvent(
-        id=UUID(int=number),
-        webhook_id="orders",
-        flow_id="welcome",
-        node_id="start",
-        method="POST",
-        headers="{}",
-        query_params="{}",
-        body=b"{}",
-        content_type="application/json",
-        remote_address="192.0.2.1",
-        duplicate_key=None,
-        group_key=None,
-        config="{}",
-        received_at=datetime.now(UTC),
-    )
-    return IncomingEvent(event, lambda _recorded: job_of_event(event))
-
-
 async def test_a_large_batch_is_answered_before_the_rest_and_the_next_one_begins_after_it() -> None:
     """No event is lost or refused. At the end, the acceptor drains without waiting for more events."""
     store = SlowEvents()
     acceptor = Acceptor(store, Jobs())
-    first = [acceptor.accept(_event(number)) for number in range(MANY_EVENTS)]
+    first = [acceptor.accept(incoming(new_event(number))) for number in range(MANY_EVENTS)]
     await asyncio.sleep(0)  # the first batch is taken
     await asyncio.sleep(0)
-    second = [acceptor.accept(_event(number)) for number in range(100, 110)]
+    second = [acceptor.accept(incoming(new_event(number))) for number in range(100, 110)]
     await asyncio.gather(*first)
     assert not any(receipt.done() for receipt in second)
     assert len(store.calls) == 1
     receipts = await asyncio.gather(*second)
-    assert [receipt.event_id.int for receipt in receipts] == list(range(100, 110))
+    assert [receipt.event_id for receipt in receipts] == [new_event(number).id for number in range(100, 110)]
     (_, ended, many), (began, _, few) = store.calls
     assert (many, few) == (MANY_EVENTS, 10)
     assert began - ended >= WRITE_S

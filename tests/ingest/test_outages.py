@@ -134,7 +134,8 @@ async def test_before_the_webhooks_are_read_the_answer_is_503(redis_url: str, ow
         assert await answer(app, "orders", {}) == (200, None)
 
 
-def _event(number: int, duplicate_key: str | None = None) -> NewEvent:
+def new_event(number: int, duplicate_key: str | None = None) -> NewEvent:
+    """Returns an event with an id of its own."""
     return NewEvent(
         id=UUID(int=number + 1),
         webhook_id="w",
@@ -162,7 +163,7 @@ async def test_one_event_that_cannot_be_stored_fails_alone(redis_url: str, postg
     """The other events of the batch are accepted."""
     async with serving(redis_url, postgres_dsn) as app:
         acceptor = Acceptor(EventRepository(app.database), QueueProducer(app.redis))
-        events = [_event(number, "a\0b" if number == 7 else None) for number in range(20)]
+        events = [new_event(number, "a\0b" if number == 7 else None) for number in range(20)]
         outcomes = await asyncio.gather(*(acceptor.accept(incoming(event)) for event in events), return_exceptions=True)
         assert isinstance(outcomes.pop(7), NotStorable)
         assert not [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
@@ -221,13 +222,13 @@ async def test_a_job_that_neither_store_took_at_first_comes_before_later_ones(
         jobs = QueueProducer(app.redis)
         acceptor = Acceptor(FailsFirst(EventRepository(app.database)), FailsFirst(jobs))
         for number in range(3):
-            await acceptor.accept(incoming(_event(number)))
+            await acceptor.accept(incoming(new_event(number)))
 
         async def enqueued() -> bool:
             return len(await app.jobs()) == 3
 
         await eventually(enqueued)
-        assert [job["eventId"] for job in await app.jobs()] == [str(_event(number).id) for number in range(3)]
+        assert [job["eventId"] for job in await app.jobs()] == [str(new_event(number).id) for number in range(3)]
         await acceptor.drain()
 
 
@@ -244,6 +245,6 @@ async def test_a_store_that_hangs_counts_as_unavailable(redis_url: str, postgres
     async with serving(redis_url, postgres_dsn) as app:
         acceptor = Acceptor(EventRepository(app.database), NoJobs(), timeout_s=0.2)
         for number in range(3):
-            receipt = await acceptor.accept(incoming(_event(number)))
+            receipt = await acceptor.accept(incoming(new_event(number)))
             assert not receipt.duplicate
         assert len(await app.events.unfinished(0, 10)) == 3

@@ -63,7 +63,7 @@ class _Connection:
     @staticmethod
     def _new_parser() -> Any:
         return HttpRequestParser(
-            _Protocol(),  # type: ignore[arg-type]
+            _Protocol(),  # type: ignore[arg-type] # only the methods that the parser calls
             _loop,
             2**20,
             max_line_size=MAX_LINE,

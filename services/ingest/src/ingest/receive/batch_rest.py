@@ -5,7 +5,8 @@ next statement then begins later, so that it has more events: each costs the sto
 goes on. Nothing is refused, and a few events at a time never wait.
 
 Measured on two cores under 200 connections that post without waiting for their flows: 433 instead of 335 flows are
-finished a second, and 1,925 instead of 2,051 events are accepted, with the same p99 of the answers.
+finished a second, and 1,925 instead of 2,051 events are accepted, with the same p99 of the answers (with a MANY_EVENTS
+of 50; with 100, docs/benchmarks.md).
 """
 
 from typing import Final

@@ -241,14 +241,12 @@ class WebhookHandler:
             limit_headers = await self._admit(ready) if counts else {}
         try:
             if len(events) == 1:
-                receipt = await self._acceptor.accept(events[0])
-                answers: Sequence[Receipt | BaseException] = (receipt,)
+                answers: Sequence[Receipt | BaseException] = (await self._acceptor.accept(events[0]),)
             else:
                 answers = await self._acceptor.accept_many(events)
             if spans.is_on():
                 received(events, answers, ROUTE, received_request.headers.get("traceparent"))
-            if len(events) > 1:
-                receipt = receipt_of(answers)
+            receipt = receipt_of(answers)
         except StoreUnavailable:
             raise error_answers.unavailable("stores-unavailable", "neither Postgres nor Redis is available") from None
         except NotStorable as error:

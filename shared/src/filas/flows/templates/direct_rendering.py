@@ -37,7 +37,8 @@ def fixed_path(expression: FilteredExpression) -> list[str] | None:
     if expression.filters or not isinstance(expression.left, Path):
         return None
     segments = expression.left.path
-    return segments if all(type(segment) is str for segment in segments) else None  # type: ignore[return-value]
+    names = [segment for segment in segments if type(segment) is str]
+    return names if len(names) == len(segments) else None
 
 
 def pieces_of(nodes: list[Node]) -> list[Piece] | None:
