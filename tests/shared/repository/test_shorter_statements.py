@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from filas.models.executions import ClaimedExecution
-from filas.repository.executions import execution_repository
+from filas.repository.executions import execution_repository, execution_sql
+from filas.repository.executions.checkpoint_columns import is_plain
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.postgres.database import Database
 from tests.shared.repository.builders import checkpoint, claimed, notification, started, step
@@ -64,6 +65,45 @@ async def test_a_fresh_execution_is_claimed_alike(
     await database.fetchval(AS_BEFORE, new.id)
     monkeypatch.setattr(execution_repository, "FIRST_TURN", 0)
     assert await claim() == short
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update executions set cancel_requested = true where id = $1",
+        "insert into execution_cancels (execution_id) values ($1)",
+        "update executions set status = 'succeeded' where id = $1",
+        "update executions set fence = 1 where id = $1",
+        "update executions set state = '{}' where id = $1",
+        """update flow_versions v set on_new_start = 'replace' from executions e
+        where e.id = $1 and v.flow_id = e.flow_id""",
+        """with said as (update executions set said = 'menu' where id = $1 returning flow_id)
+        update flow_versions v set restart_on = '{menu}' from said where v.flow_id = said.flow_id""",
+        """with other as (update executions set conversation_id = id where id = $1 returning *)
+        insert into executions (id, flow_id, version, node_id, conversation_id, trigger, status, queued_at,
+            awaits_reply_since)
+        select gen_random_uuid(), flow_id, version, node_id, id, trigger, 'waiting-input', now(), now() from other""",
+    ],
+)
+async def test_an_execution_that_is_not_ordinary_is_left_to_the_complete_statement(
+    database: Database, published: str, change: str
+) -> None:
+    """A message for an open question, for example, must not begin a flow of its own."""
+    new = await started(database, flow_id=published)
+    await database.fetch(change, new.id)
+    assert await database.fetch(execution_sql.CLAIM_FRESH, [new.id], "worker-1", 8.0, 10_000) == []
+
+
+async def test_a_plain_checkpoint_with_a_lost_fence_writes_nothing(database: Database, published: str) -> None:
+    executions = ExecutionRepository(database)
+    execution = await claimed(database, flow_id=published)
+    before = {table: await database.fetch(sql, execution.id) for table, sql in WRITTEN.items()}
+    lost = checkpoint(
+        execution, "succeeded", fence=execution.fence + 1, steps=[step()], notifications=[notification(execution.id)]
+    )
+    assert is_plain(lost)
+    assert await executions.checkpoint_many([lost]) == [None]
+    assert {table: await database.fetch(sql, execution.id) for table, sql in WRITTEN.items()} == before
 
 
 @pytest.mark.parametrize("status", ["running", "succeeded"])
