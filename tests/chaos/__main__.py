@@ -16,7 +16,8 @@ from pathlib import Path
 
 import uvloop
 
-from tests.chaos.checker import Breach, Evidence, breaches
+from tests.chaos.checker import Breach, breaches
+from tests.chaos.evidence import Evidence
 from tests.chaos.run import Run
 from tests.chaos.schedule import schedule
 

@@ -13,7 +13,7 @@ import asyncpg
 from filas.repository import migrate
 from filas_local.servers import PostgresServer, RedisServer
 from tests.chaos import flows
-from tests.chaos.checker import Evidence, Execution, Notification
+from tests.chaos.evidence import EXECUTIONS, NOTIFICATIONS, Evidence, Execution, Notification
 from tests.chaos.faults import Installation
 from tests.chaos.links import Address, Link
 from tests.chaos.outside import Receiver
@@ -31,15 +31,6 @@ UNFINISHED: Final = """
 select (select count(*) from events where status not in ('processed', 'ignored', 'failed'))
     + (select count(*) from executions where ended_at is null and not (flow_id = 'ask' and status = 'waiting-input'))
     + (select count(*) from notifications where ended_at is null)"""
-
-EXECUTIONS: Final = """
-select id::text, event_id::text, flow_id, status, error->>'kind' as error, output #>> '{}' as output,
-    resumed_id::text, started_at
-from executions"""
-
-NOTIFICATIONS: Final = """
-select id::text, execution_id::text, status, idempotency_key as key from notifications
-where execution_id is not null"""
 
 
 class Run:

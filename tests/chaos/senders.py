@@ -63,8 +63,8 @@ class Senders:
         ):
             for queue in self._queues.values():
                 group.create_task(self._contact(session, queue))
-            for turn in range(int(seconds * self._rate)):
-                due = self.began + turn / self._rate
+            while len(self.sent) < seconds * self._rate:
+                due = self.began + len(self.sent) / self._rate
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
                 self._add()
             for queue in self._queues.values():

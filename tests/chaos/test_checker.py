@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from tests.chaos.checker import CHECKS, Evidence, Execution, Notification, breaches
+from tests.chaos.checker import CHECKS, breaches
+from tests.chaos.evidence import Evidence, Execution, Notification
 from tests.chaos.outside import Arrival
 from tests.chaos.schedule import Fault
 from tests.chaos.senders import Sent

@@ -1,0 +1,1 @@
+"""The checks of the promises, by what they are about."""
