@@ -14,7 +14,8 @@ from filas.repository import migrate
 from filas_local.servers import PostgresServer, RedisServer
 from tests.chaos import flows
 from tests.chaos.evidence import EXECUTIONS, NOTIFICATIONS, Evidence, Execution, Notification
-from tests.chaos.faults import Installation
+from tests.chaos.faults import FAULTS
+from tests.chaos.installation import Installation
 from tests.chaos.links import Address, Link
 from tests.chaos.outside import Receiver
 from tests.chaos.schedule import LINKS, PROCESS_NAMES, RECEIVERS, Fault
@@ -129,7 +130,7 @@ class Run:
 async def _break(installation: Installation, fault: Fault) -> None:
     await asyncio.sleep(fault.at_s)
     print(f"  {fault}", flush=True)
-    async with installation.broken(fault):
+    async with FAULTS[fault.kind](installation, fault):
         await asyncio.sleep(fault.lasts_s)
 
 

@@ -4,9 +4,14 @@ import itertools
 
 import pytest
 
+from tests.chaos.faults import FAULTS
 from tests.chaos.schedule import KINDS, MOST_AT_ONCE, STORE_PAUSE_S, schedule
 
 SEEDS = range(20)
+
+
+def test_every_kind_can_be_made() -> None:
+    assert FAULTS.keys() == KINDS.keys()
 
 
 def test_the_same_seed_gives_the_same_faults() -> None:
