@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tests.chaos.checks import acceptance, effects, executions, processes
+from tests.chaos.checks import acceptance, effects, executions, fences, processes
 from tests.chaos.evidence import Evidence
 
 
@@ -33,5 +33,6 @@ CHECKS: Final[Sequence[Callable[[Evidence], Iterator[str]]]] = (
     executions.the_order_of_a_conversation_is_kept,
     effects.no_message_is_missing,
     effects.each_effect_has_one_key,
+    fences.nothing_is_written_after_a_lost_fence,
     processes.nothing_is_left_in_the_queues,
 )

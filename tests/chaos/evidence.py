@@ -50,7 +50,8 @@ class Notification:
 @dataclass(slots=True)
 class Evidence:
     """Everything that a run has left behind. `events` has the status of each event by its id. `ended` are the processes
-    that have ended by themselves, with their exit codes."""
+    that have ended by themselves, with their exit codes.
+    `writes_without_claim`: see `tests.hostile.write_audit`."""
 
     faults: Sequence[Fault]
     sent: Sequence[Sent]
@@ -60,6 +61,7 @@ class Evidence:
     messages: Sequence[Arrival]
     calls: Sequence[Arrival]
     unfinished_jobs: int = 0
+    writes_without_claim: Sequence[str] = ()
     ended: dict[str, int] = field(default_factory=dict)
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import asyncpg
 
-from filas.repository import migrate
+from filas.repository import migrate, roles
 from filas_local.servers import PostgresServer, RedisServer
 from tests.chaos import flows
 from tests.chaos.evidence import EXECUTIONS, NOTIFICATIONS, Evidence, Execution, Notification
@@ -21,6 +21,7 @@ from tests.chaos.outside import Receiver
 from tests.chaos.schedule import LINKS, PROCESS_NAMES, RECEIVERS, Fault
 from tests.chaos.senders import Senders
 from tests.e2e.pipeline import Pipeline
+from tests.hostile.write_audit import WriteAudit
 from tests.process_table import WORKERS
 from tests.waiting import eventually
 
@@ -50,6 +51,7 @@ class Run:
             home = Path(name)
             with PostgresServer(home / "postgres") as postgres, RedisServer(home / "redis") as redis:
                 postgres.ensure_database(DATABASE)
+                await roles.create_roles(postgres.dsn(DATABASE), {})
                 await migrate.migrate(postgres.dsn(DATABASE))
                 async with AsyncExitStack() as stack:
                     return await self._with_servers(postgres, redis, stack)
@@ -63,11 +65,13 @@ class Run:
         }
         targets |= {name: ("127.0.0.1", one.port) for name, one in receivers.items()}
         links = {name: await stack.enter_async_context(Link(targets[name.partition("/")[2]])) for name in LINKS}
+        audit = WriteAudit(postgres, PROCESS_NAMES, DATABASE)
         pipeline = Pipeline(redis.url, postgres.dsn(DATABASE), self._logs, twice=WORKERS, forked=False)
         for process in PROCESS_NAMES:
+            store = f"{audit.user(process)}@127.0.0.1:{links[f'{process}/postgres'].port}"
             pipeline.own_environment[process] = {
                 "REDIS_PORT": str(links[f"{process}/redis"].port),
-                "DATABASE_URL": f"postgresql://{postgres.user}@127.0.0.1:{links[f'{process}/postgres'].port}/{DATABASE}",
+                "DATABASE_URL": f"postgresql://{store}/{DATABASE}",
             }
         await stack.enter_async_context(pipeline)
         await self._set_up(pipeline, links)
@@ -88,6 +92,7 @@ class Run:
                 messages=receivers["messages"].arrivals,
                 calls=receivers["crm"].arrivals,
                 unfinished_jobs=await _unfinished_jobs(pipeline),
+                writes_without_claim=await asyncio.to_thread(audit.faults),
                 ended=pipeline.ended,
             )
 
