@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tests.chaos.checks import acceptance, effects, executions, fences, processes
+from tests.chaos.checks import acceptance, conversations, effects, executions, fences, processes
 from tests.chaos.evidence import Evidence
 
 
@@ -29,8 +29,9 @@ CHECKS: Final[Sequence[Callable[[Evidence], Iterator[str]]]] = (
     acceptance.no_accepted_event_is_missing,
     executions.every_event_runs_once,
     executions.flows_end_as_they_should,
-    executions.answers_reach_their_questions,
-    executions.the_order_of_a_conversation_is_kept,
+    conversations.answers_reach_their_questions,
+    conversations.no_question_ends_early,
+    conversations.the_order_of_a_conversation_is_kept,
     effects.no_message_is_missing,
     effects.each_effect_has_one_key,
     fences.nothing_is_written_after_a_lost_fence,

@@ -3,16 +3,26 @@
 from typing import Any, Final
 
 from tests.e2e.test_main_job import CHANNEL_SECRET
-from tests.flow_runner.harness import chain, node
+from tests.flow_runner.harness import chain, flow, node
 
 ORDER: Final = "order"
 ASK: Final = "ask"
+SURVEY: Final = "survey"
 PARENT: Final = "parent"
 BROKEN: Final = "broken"
 TICK: Final = "tick"
 
-CHANNELS: Final = ("messages-a", "messages-b")
+QUESTIONS: Final = (ASK, SURVEY)
+"""The flows with a question. A webhook of any of them answers the question that is open in its conversation."""
+
+CHANNELS: Final = ("messages-a", "messages-b", "messages-c")
 """A contact is always on the same channel."""
+
+SURVEY_S: Final = 8.0
+"""How long `survey` waits for the answer to its question."""
+
+NO_ANSWER: Final = "no answer"
+"""The output of a `survey` whose question was not answered in time."""
 
 RETRY: Final = {"maxAttempts": 10, "delayMs": 500, "rate": 1.5, "maxDelayMs": 4000}
 
@@ -27,8 +37,9 @@ def _call(path: str, crm: str, **data: Any) -> dict[str, Any]:
 def flows(crm: str) -> dict[str, dict[str, Any]]:
     """The flows by id. `crm` is the address of the API that they call.
 
-    `order` has a message that awaits `sent`, an API call and a short delay; `ask` a question that is answered; `parent`
-    a subflow; `broken` a call that always fails; `tick` is started by a schedule.
+    `order` has a message that awaits `sent`, an API call and a short delay; `ask` a question that is answered; `survey`
+    one that is answered late or never; `parent` a subflow; `broken` a call that always fails; `tick` is started by a
+    schedule.
     """
     keep = node("keep", "set-variable", assignments=[{"variable": "n", "value": "{{ webhook.body.n }}"}])
     order = chain(
@@ -46,6 +57,14 @@ def flows(crm: str) -> dict[str, dict[str, Any]]:
         node("end", "end", output="{{ vars.answer }}"),
         variables=[_NUMBER, _NUMBER | {"name": "answer"}],
     )
+    survey = flow(
+        keep,
+        node("question", "input", prompt="survey {{ vars.n }}", variable="answer", timeoutMs=int(SURVEY_S * 1000)),
+        node("end", "end", output="{{ vars.answer }}"),
+        node("silent", "end", output=NO_ANSWER),
+        edges="start.out>keep keep.out>question question.out>end question.timeout>silent",
+        variables=[_NUMBER, _NUMBER | {"name": "answer"}],
+    )
     child = chain(
         keep, _call("/parts", crm, retry=RETRY), node("end", "end", output="{{ vars.n }}"), variables=[_NUMBER]
     )
@@ -58,23 +77,23 @@ def flows(crm: str) -> dict[str, dict[str, Any]]:
     )
     broken = chain(keep, _call("/broken", crm), node("end", "end"), variables=[_NUMBER])
     tick = chain(node("end", "end", output="tick"))
-    named = {ORDER: order, ASK: ask, "child": child, PARENT: parent, BROKEN: broken, TICK: tick}
-    return {name: {"name": name} | flow for name, flow in named.items()}
+    named = {ORDER: order, ASK: ask, SURVEY: survey, "child": child, PARENT: parent, BROKEN: broken, TICK: tick}
+    return {name: {"name": name} | definition for name, definition in named.items()}
 
 
 def webhooks() -> dict[str, dict[str, Any]]:
     """A webhook for each flow that a webhook starts, and for each channel of a contact: `FLOW-CHANNEL`."""
     found: dict[str, dict[str, Any]] = {}
-    for flow in (ORDER, ASK, PARENT, BROKEN):
+    for flow_id in (ORDER, ASK, SURVEY, PARENT, BROKEN):
         for channel in CHANNELS:
             rule = {"channel": channel, "contact": "{{ body.from }}"}
-            found[f"{flow}-{channel}"] = {
-                "flowId": flow,
+            found[f"{flow_id}-{channel}"] = {
+                "flowId": flow_id,
                 "nodeId": "start",
                 "auth": {"type": "none"},
                 "dedupe": {"path": "id"},
                 "rateLimit": {"max": 1_000_000, "windowMs": 60_000},
-                "conversation": rule | ({"text": "{{ body.n }}"} if flow == ASK else {}),
+                "conversation": rule | ({"text": "{{ body.n }}"} if flow_id in QUESTIONS else {}),
             }
     return found
 

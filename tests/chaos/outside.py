@@ -27,12 +27,13 @@ class Arrival:
 
 
 class Receiver:
-    """An HTTP server. A request counts as arrived as soon as its body is complete, whatever the answer is."""
+    """An HTTP server. The times of its arrivals count from `began` (monotonic). A request counts as arrived as soon as
+    its body is complete, whatever the answer is."""
 
-    def __init__(self, began: float | None = None) -> None:
+    def __init__(self) -> None:
         self.behaviour: Behaviour = "well"
         self.arrivals: list[Arrival] = []
-        self._began = time.monotonic() if began is None else began
+        self.began = time.monotonic()
         self._runner: web.AppRunner | None = None
         self.port = 0
 
@@ -56,7 +57,7 @@ class Receiver:
         is_broken = request.path.endswith("/broken")
         key = request.headers.get("Idempotency-Key", "")
         well = behaviour in ("well", "slow") and not is_broken
-        self.arrivals.append(Arrival(time.monotonic() - self._began, request.path, key, body, well))
+        self.arrivals.append(Arrival(time.monotonic() - self.began, request.path, key, body, well))
         if behaviour == "slow":
             await asyncio.sleep(SLOW_S)
         if is_broken:

@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -57,8 +58,7 @@ class Run:
                     return await self._with_servers(postgres, redis, stack)
 
     async def _with_servers(self, postgres: PostgresServer, redis: RedisServer, stack: AsyncExitStack) -> Evidence:
-        began = time.monotonic()
-        receivers = {name: await stack.enter_async_context(Receiver(began)) for name in RECEIVERS}
+        receivers = {name: await stack.enter_async_context(Receiver()) for name in RECEIVERS}
         targets: dict[str, Address] = {
             "redis": (redis.host, redis.port),
             "postgres": postgres.socket_dir / ".s.PGSQL.5432",
@@ -77,6 +77,9 @@ class Run:
         await self._set_up(pipeline, links)
         senders = Senders(f"http://127.0.0.1:{pipeline.port}", self.seed, rate=self.rate)
         installation = Installation(pipeline, redis, postgres, DATABASE, links, receivers)
+        began, began_at = time.monotonic(), datetime.now(UTC)
+        for receiver in receivers.values():
+            receiver.began = began
         async with asyncio.TaskGroup() as group:
             group.create_task(senders.run(self.seconds))
             for fault in self.faults:
@@ -94,6 +97,7 @@ class Run:
                 unfinished_jobs=await _unfinished_jobs(pipeline),
                 writes_without_claim=await asyncio.to_thread(audit.faults),
                 ended=pipeline.ended,
+                began=began_at,
             )
 
     async def _set_up(self, pipeline: Pipeline, links: dict[str, Link]) -> None:

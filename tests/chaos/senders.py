@@ -9,10 +9,16 @@ from typing import Any, Final
 
 import aiohttp
 
-from tests.chaos.flows import ASK, BROKEN, CHANNELS, ORDER, PARENT
+from tests.chaos.flows import ASK, BROKEN, CHANNELS, ORDER, PARENT, SURVEY, SURVEY_S
 
 CONTACTS: Final = 500
-WEIGHTS: Final = {ORDER: 5, ASK: 3, PARENT: 1, BROKEN: 1}
+WEIGHTS: Final = {ORDER: 10, ASK: 6, PARENT: 2, BROKEN: 2, SURVEY: 1}
+LATE_S: Final = 2.0
+"""How long a contact that answers late thinks."""
+
+SILENT_S: Final = SURVEY_S + 2.0
+"""How long a contact that does not answer sends nothing."""
+
 TRY_AGAIN_S: Final = 0.5
 ANSWER_S: Final = 15.0
 """How long a sender waits for an answer."""
@@ -24,12 +30,14 @@ GIVE_UP_S: Final = 120.0
 @dataclass(slots=True)
 class Sent:
     """A webhook: the `number` that its contact gave it, and the answer that accepted it. `tries` has each other answer,
-    with its time in seconds since the beginning; `event_id` is None if none was accepted."""
+    with its time in seconds since the beginning; `event_id` is None if none was accepted. `after_s`: how long the
+    contact waits before it sends it."""
 
     contact: str
     number: int
     flow: str
     channel: str
+    after_s: float = 0.0
     event_id: str | None = None
     accepted_s: float = 0.0
     tries: list[tuple[float, str]] = field(default_factory=list)
@@ -49,6 +57,7 @@ class Senders:
         self._rate = rate
         self._queues = {f"contact-{number}": asyncio.Queue[Sent | None]() for number in range(contacts)}
         self._numbers = Counter[str]()
+        self._after_s: dict[str, float] = {}
         self.sent: list[Sent] = []
         self.began = time.monotonic()
 
@@ -72,17 +81,26 @@ class Senders:
 
     def _add(self) -> None:
         contact = self._chance.choice(list(self._queues))
-        # The answer to a question is the contact's next message, so a contact sends these in pairs.
         [flow] = self._chance.choices(list(WEIGHTS), list(WEIGHTS.values()))
-        for _ in range(2 if flow == ASK else 1):
-            self._numbers[contact] += 1
-            channel = CHANNELS[int(contact.rpartition("-")[2]) % len(CHANNELS)]
-            one = Sent(contact, self._numbers[contact], flow, channel)
-            self.sent.append(one)
-            self._queues[contact].put_nowait(one)
+        self._put(contact, flow)
+        if flow == ASK:  # the answer is the contact's next message
+            self._put(contact, flow)
+        elif flow == SURVEY:
+            answers = self._chance.random() < 0.5
+            self._after_s[contact] = LATE_S if answers else SILENT_S
+            if answers:
+                self._put(contact, flow)
+
+    def _put(self, contact: str, flow: str) -> None:
+        self._numbers[contact] += 1
+        channel = CHANNELS[int(contact.rpartition("-")[2]) % len(CHANNELS)]
+        one = Sent(contact, self._numbers[contact], flow, channel, self._after_s.pop(contact, 0.0))
+        self.sent.append(one)
+        self._queues[contact].put_nowait(one)
 
     async def _contact(self, session: aiohttp.ClientSession, queue: "asyncio.Queue[Sent | None]") -> None:
         while (one := await queue.get()) is not None:
+            await asyncio.sleep(one.after_s)
             give_up = time.monotonic() + GIVE_UP_S
             while not await self._post(session, one):
                 if time.monotonic() > give_up:

@@ -1,13 +1,16 @@
 """The checker reports each broken promise, and nothing about a run that went well."""
 
+import dataclasses
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
+from tests.chaos.actions import Action
 from tests.chaos.checker import CHECKS, breaches
 from tests.chaos.evidence import Evidence, Execution, Notification
+from tests.chaos.flows import NO_ANSWER
 from tests.chaos.outside import Arrival
 from tests.chaos.schedule import Fault
 from tests.chaos.senders import Sent
@@ -15,8 +18,8 @@ from tests.chaos.senders import Sent
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def sent(number: int, flow: str) -> Sent:
-    return Sent("c", number, flow, "messages-a", event_id=f"event-{number}", accepted_s=float(number))
+def sent(number: int, flow: str, contact: str = "c") -> Sent:
+    return Sent(contact, number, flow, "messages-a", event_id=f"event-{number}", accepted_s=float(number))
 
 
 def execution(number: int, flow: str, output: str | None = None, **changes: object) -> Execution:
@@ -24,11 +27,15 @@ def execution(number: int, flow: str, output: str | None = None, **changes: obje
         "id": f"execution-{number}",
         "event_id": f"event-{number}",
         "flow_id": flow,
+        "version": 1,
         "status": "succeeded",
         "error": None,
         "output": output,
         "resumed_id": None,
+        "replay_of": None,
+        "queued_at": BEGAN + timedelta(seconds=number),
         "started_at": BEGAN + timedelta(seconds=number),
+        "ended_at": BEGAN + timedelta(seconds=number + 10),
     }
     return Execution(**(values | changes))  # type: ignore[arg-type] # values of several types
 
@@ -37,24 +44,25 @@ def message(number: int, part: int = 1) -> tuple[Notification, Arrival]:
     key = f"key-{number}-{part}"
     body = msgspec.json.encode({"id": key})
     return (
-        Notification(f"message-{number}-{part}", f"execution-{number}", "delivered", key),
+        Notification(f"message-{number}-{part}", f"execution-{number}", "delivered", key, "text", BEGAN),
         Arrival(1.0, "/messages-a", key, body, answered_well=True),
     )
 
 
 def good() -> Evidence:
-    """A contact's order, question with its answer, and broken call."""
-    messages = [message(1), message(2), message(2, 2)]
+    """A contact's order, question with its answer, broken call, and survey without an answer."""
+    messages = [message(1), message(2), message(2, 2), message(5)]
     call = msgspec.json.encode({"n": "c:1", "execution": "execution-1"})
     return Evidence(
         faults=[],
-        sent=[sent(1, "order"), sent(2, "ask"), sent(3, "ask"), sent(4, "broken")],
-        events={f"event-{number}": "processed" for number in range(1, 5)},
+        sent=[sent(1, "order"), sent(2, "ask"), sent(3, "ask"), sent(4, "broken"), sent(5, "survey", "d")],
+        events={f"event-{number}": "processed" for number in range(1, 6)},
         executions=[
             execution(1, "order", "c:1"),
             execution(2, "ask", "c:3"),
             execution(3, "ask", resumed_id="execution-2"),
             execution(4, "broken", status="failed", error="http-status"),
+            execution(5, "survey", NO_ANSWER),
         ],
         notifications=[one for one, _ in messages],
         messages=[one for _, one in messages],
@@ -64,7 +72,7 @@ def good() -> Evidence:
 
 def change(evidence: Evidence, number: int, **changes: object) -> None:
     evidence.executions = [
-        execution(number, one.flow_id, **({"output": one.output} | changes))  # type: ignore[arg-type] # as above
+        dataclasses.replace(one, **changes)  # type: ignore[arg-type] # values of several types
         if one.id == f"execution-{number}"
         else one
         for one in evidence.executions
@@ -102,16 +110,21 @@ BROKEN: dict[str, list[Callable[[Evidence], None]]] = {
         lambda found: setattr(found, "executions", found.executions[:-1]),
         lambda found: setattr(found, "executions", [*found.executions, execution(4, "broken", id="twice")]),
         lambda found: change(found, 4, status="running"),
+        lambda found: change(found, 2, status="waiting-input"),
     ],
     "flows_end_as_they_should": [
         lambda found: change(found, 4, status="succeeded"),
         lambda found: change(found, 1, status="failed", error="template"),
         lambda found: change(found, 1, output="c:2"),
+        lambda found: change(found, 1, status="cancelled"),
     ],
     "answers_reach_their_questions": [
         lambda found: change(found, 3, resumed_id=None),
         lambda found: change(found, 2, output="c:1"),
+        lambda found: change(found, 3, resumed_id="execution-1"),
+        lambda found: change(found, 3, resumed_id=None, status="waiting-input"),
     ],
+    "no_question_ends_early": [lambda found: change(found, 5, ended_at=BEGAN + timedelta(seconds=6))],
     "the_order_of_a_conversation_is_kept": [lambda found: change(found, 1, started_at=BEGAN + timedelta(minutes=1))],
     "no_message_is_missing": [
         lambda found: setattr(found, "messages", found.messages[1:]),
@@ -150,4 +163,25 @@ def test_a_sender_may_be_refused_while_both_stores_cannot_be_reached() -> None:
         Fault(1, "store-kill", "redis", 2.0, 3.0),
         Fault(2, "link-cut", "ingest/postgres", 2.0, 3.0),
     ]
+    assert breaches(evidence) == []
+
+
+def cancel(number: int) -> Action:
+    return Action("cancel", "cancelExecution", f"executions/execution-{number}", BEGAN, answered_at=BEGAN, answer={})
+
+
+def test_a_message_after_a_cancelled_question_may_ask_its_own() -> None:
+    evidence = good()
+    evidence.actions = [cancel(2)]
+    change(evidence, 2, status="cancelled", output=None)
+    change(evidence, 3, resumed_id=None, status="waiting-input")
+    assert "answers_reach_their_questions" not in {one.promise for one in breaches(evidence)}
+    assert "every_event_runs_once" not in {one.promise for one in breaches(evidence)}
+
+
+def test_a_question_stays_open_if_the_message_that_could_answer_it_is_cancelled() -> None:
+    evidence = good()
+    evidence.actions = [cancel(3)]
+    change(evidence, 2, status="waiting-input", output=None)
+    change(evidence, 3, resumed_id=None, status="cancelled")
     assert breaches(evidence) == []

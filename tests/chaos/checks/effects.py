@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from tests.chaos.evidence import Evidence
-from tests.chaos.flows import ASK, BROKEN, ORDER, PARENT
+from tests.chaos.flows import ASK, BROKEN, ORDER, PARENT, SURVEY
 
-MESSAGES_OF: Final = {ORDER: 1, PARENT: 1, ASK: 2, BROKEN: 0}
+MESSAGES_OF: Final = {ORDER: 1, PARENT: 1, ASK: 2, SURVEY: 1, BROKEN: 0}
 """How many messages a successful execution sends."""
 
 

@@ -1,0 +1,53 @@
+"""What operators have done during a run, as the answers of the API report it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Kind = Literal["cancel", "replay", "replay-event", "replay-letter", "pause", "resume", "edit"]
+
+
+@dataclass(slots=True)
+class Action:
+    """One action, which was repeated until an answer said that it was done or refused.
+
+    `operation` and `subject` are those that the audit has. `request` is the body. `asked_at` is the time of the first
+    call, `answered_at` that of the answer with success, whose data is `answer`; None: there was none. `others` has each
+    other answer: a status, or the name of the error. `seen` is what the operator saw of the subject before.
+    """
+
+    kind: Kind
+    operation: str
+    subject: str
+    asked_at: datetime
+    request: Any = None
+    seen: Any = None
+    answered_at: datetime | None = None
+    answer: Any = None
+    others: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The last part of the subject: the id."""
+        return self.subject.partition("/")[2]
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether an answer said that it was done."""
+        return self.answered_at is not None
+
+    @property
+    def uncertain(self) -> int:
+        """How many of its calls may have changed something although no answer said so."""
+        return sum(not one.startswith("4") for one in self.others)
+
+    @property
+    def may_have_happened(self) -> bool:
+        """False if each answer was a refusal."""
+        return self.confirmed or self.uncertain > 0
+
+
+def possible(actions: Sequence[Action], kind: Kind) -> Iterable[Action]:
+    """The actions of the kind that were not only refused."""
+    return (one for one in actions if one.kind == kind and one.may_have_happened)
