@@ -5,7 +5,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tests.chaos.checks import acceptance, conversations, effects, executions, fences, processes
+from tests.chaos.checks import (
+    acceptance,
+    conversations,
+    dashboards,
+    effects,
+    executions,
+    fences,
+    figures,
+    processes,
+)
 from tests.chaos.evidence import Evidence
 
 
@@ -36,4 +45,11 @@ CHECKS: Final[Sequence[Callable[[Evidence], Iterator[str]]]] = (
     effects.each_effect_has_one_key,
     fences.nothing_is_written_after_a_lost_fence,
     processes.nothing_is_left_in_the_queues,
+    figures.figures_equal_the_rows,
+    figures.counters_are_exact_since_redis_was_lost,
+    figures.metrics_equal_the_statistics,
+    dashboards.streams_come_back,
+    dashboards.figures_are_not_out_of_date_for_long,
+    dashboards.pages_answer,
+    dashboards.figures_are_possible,
 )

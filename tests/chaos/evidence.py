@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from tests.chaos.actions import Action, possible
+from tests.chaos.observed import Observed
 from tests.chaos.outside import Arrival
 from tests.chaos.schedule import Fault
 from tests.chaos.senders import Sent
@@ -75,6 +76,7 @@ class Evidence:
     ended: dict[str, int] = field(default_factory=dict)
     began: datetime = EPOCH
     actions: Sequence[Action] = ()
+    observed: Observed = field(default_factory=Observed)
 
 
 def accepted(evidence: Evidence) -> Iterable[Sent]:

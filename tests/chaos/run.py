@@ -18,6 +18,7 @@ from tests.chaos.evidence import EXECUTIONS, NOTIFICATIONS, Evidence, Execution,
 from tests.chaos.faults import FAULTS
 from tests.chaos.installation import Installation
 from tests.chaos.links import Address, Link
+from tests.chaos.observer import Observer
 from tests.chaos.outside import Receiver
 from tests.chaos.schedule import LINKS, PROCESS_NAMES, RECEIVERS, Fault
 from tests.chaos.senders import Senders
@@ -80,7 +81,8 @@ class Run:
         began, began_at = time.monotonic(), datetime.now(UTC)
         for receiver in receivers.values():
             receiver.began = began
-        async with asyncio.TaskGroup() as group:
+        observer = Observer(pipeline, self.seed, began, began_at)
+        async with observer.during(), asyncio.TaskGroup() as group:
             group.create_task(senders.run(self.seconds))
             for fault in self.faults:
                 group.create_task(_break(installation, fault))
@@ -98,6 +100,7 @@ class Run:
                 writes_without_claim=await asyncio.to_thread(audit.faults),
                 ended=pipeline.ended,
                 began=began_at,
+                observed=await observer.observed(pool, self.faults),
             )
 
     async def _set_up(self, pipeline: Pipeline, links: dict[str, Link]) -> None:

@@ -40,6 +40,8 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
 
 STORE_KINDS: Final = frozenset({"store-kill", "store-stall", "store-full", "redis-flush", "postgres-lock"})
 
+LOSES_REDIS: Final = frozenset({"redis-flush"})
+
 MOST_AT_ONCE: Final = 3
 SHORTEST_S, LONGEST_S = 1.0, 8.0
 PAUSE_S: Final = (2.0, 5.0)
@@ -70,6 +72,11 @@ class Fault:
     def store(self) -> str | None:
         """The store that it makes unavailable, or None."""
         return self.target if self.kind in STORE_KINDS else None
+
+    @property
+    def loses_redis(self) -> bool:
+        """Whether Redis loses data, so that its counters begin again."""
+        return self.kind in LOSES_REDIS
 
     def __str__(self) -> str:
         return f"#{self.number} {self.kind} {self.target} from {self.at_s:.1f} s for {self.lasts_s:.1f} s"

@@ -30,8 +30,8 @@ GIVE_UP_S: Final = 120.0
 @dataclass(slots=True)
 class Sent:
     """A webhook: the `number` that its contact gave it, and the answer that accepted it. `tries` has each other answer,
-    with its time in seconds since the beginning; `event_id` is None if none was accepted. `after_s`: how long the
-    contact waits before it sends it."""
+    with its time in seconds since the beginning; `event_id` is None if none was accepted. The accepted request began at
+    `begun_s`. `after_s`: how long the contact waits before it sends it."""
 
     contact: str
     number: int
@@ -40,7 +40,14 @@ class Sent:
     after_s: float = 0.0
     event_id: str | None = None
     accepted_s: float = 0.0
+    begun_s: float = 0.0
     tries: list[tuple[float, str]] = field(default_factory=list)
+
+    @property
+    def requests(self) -> list[float]:
+        """When each request began."""
+        begun = [at_s for at_s, _ in self.tries]
+        return begun if self.event_id is None else [*begun, self.begun_s]
 
     @property
     def name(self) -> str:
@@ -114,7 +121,8 @@ class Senders:
             async with session.post(f"{self._url}/webhooks/{one.flow}-{one.channel}", json=body) as answer:
                 document: Any = await answer.json(content_type=None)
                 if answer.status == 200:
-                    one.event_id, one.accepted_s = document["eventId"], time.monotonic() - self.began
+                    one.event_id, one.begun_s = document["eventId"], begun
+                    one.accepted_s = time.monotonic() - self.began
                     return True
                 one.tries.append((begun, str(answer.status)))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
+from tests.chaos import observed_cases
 from tests.chaos.actions import Action
 from tests.chaos.checker import CHECKS, breaches
+from tests.chaos.dashboards import Frame
 from tests.chaos.evidence import Evidence, Execution, Notification
 from tests.chaos.flows import NO_ANSWER
 from tests.chaos.outside import Arrival
@@ -67,6 +69,7 @@ def good() -> Evidence:
         notifications=[one for one, _ in messages],
         messages=[one for _, one in messages],
         calls=[Arrival(0.5, "/orders", "call-1", call, answered_well=True)],
+        observed=observed_cases.observed(),
     )
 
 
@@ -135,6 +138,7 @@ BROKEN: dict[str, list[Callable[[Evidence], None]]] = {
         lambda found: setattr(found, "writes_without_claim", ["steps 1 fence 2: written by a, claimed by b"])
     ],
     "nothing_is_left_in_the_queues": [lambda found: setattr(found, "unfinished_jobs", 2)],
+    **observed_cases.BROKEN,
 }
 
 
@@ -153,6 +157,27 @@ def test_a_broken_promise_is_reported(promise: str, number: int) -> None:
     evidence = good()
     BROKEN[promise][number](evidence)
     assert promise in {one.promise for one in breaches(evidence)}
+
+
+def test_a_dashboard_may_be_silent_while_its_process_restarts() -> None:
+    """Its pages are not answered either, and figures of a lost store are out of date for a while."""
+    evidence = good()
+    evidence.faults = [
+        Fault(1, "kill", "ingest-admin", 2.0, 3.0),
+        Fault(2, "redis-flush", "redis", 20.0, 5.0),
+    ]
+    evidence.observed.frames = [
+        Frame(1, 1.0, "regions"),
+        Frame(1, 29.0, "opened"),
+        Frame(1, 29.5, "regions", "redis"),
+    ]
+    evidence.observed.readings = [
+        observed_cases.reading(6.0),
+        observed_cases.reading(7.0, answer="ServerDisconnectedError", figures={}),
+        observed_cases.reading(36.0, answer="503", figures={}),
+        observed_cases.reading(38.0, figures=observed_cases.STATS | {"webhook completed": 1}),
+    ]
+    assert breaches(evidence) == []
 
 
 def test_a_sender_may_be_refused_while_both_stores_cannot_be_reached() -> None:
