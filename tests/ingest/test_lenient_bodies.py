@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from filas.contract.event_envelope import WebhookSnapshot
 from filas.models.configuration import BodyMode
-from ingest.event.body_parsing import UnreadableBody, read
+from ingest.event.body_parsing import UnreadableBody, raw_bytes, read
 from ingest.event.event_jobs import form_of, message_of_stored, scope_of
 from tests.ingest.serving import serving, webhook
 from tests.shared.repository.builders import event
@@ -84,6 +84,24 @@ def test_an_error_states_the_line_the_column_and_what_is_wrong(body: bytes, wher
     with pytest.raises(UnreadableBody) as refused:
         read(JSON, body)
     assert str(refused.value) == f"body is not valid JSON: {where}: {what}"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "expected"),
+    [
+        ("text/plain", codecs.BOM_UTF8 * 2 + b"oi", "oi"),
+        ("application/xml", codecs.BOM_UTF8 + b"<a/>", "<a/>"),
+        (FORM, codecs.BOM_UTF16_LE * 2 + "a".encode("utf-16-le"), {"a": ""}),
+    ],
+)
+def test_a_second_byte_order_mark_does_not_change_what_is_written(
+    content_type: str, body: bytes, expected: Any
+) -> None:
+    """The row of a job that was enqueued while Postgres was unavailable is read as the request was."""
+    found = read(content_type, body)
+    assert found.document == expected
+    written, written_type = raw_bytes(found.kind, found.embedded, content_type)
+    assert read(written_type, written).document == expected
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "text/html; charset=utf-8", "application/octet-stream"])

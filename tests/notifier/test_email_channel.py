@@ -205,6 +205,24 @@ async def test_a_server_that_speaks_something_else_is_no_mail_server(outbound: O
     assert not result.uncertain
 
 
+async def test_an_answer_that_is_no_text_is_explained_on_one_line(outbound: OutboundClient) -> None:
+    """A lone surrogate or a NUL would fail the writing of the attempt, or its span."""
+
+    async def refuse(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"554-\xff\x00 not\r\n554 " + b"you " * 1000 + b"\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server:
+        state = MailServer(port=server.sockets[0].getsockname()[1])
+        result = await channel(outbound, state).deliver(mail())
+    assert isinstance(result, PermanentFailure), result
+    assert result.reason.startswith("the mail server answered 554 (connecting): \\udcff not you you")
+    assert result.reason.isprintable()
+    assert len(result.reason) < 400
+
+
 @pytest.mark.parametrize(
     "greeting", [b"", b"220-and so on\r\n" * 1000, b"x" * 8000], ids=["none", "endless", "no line"]
 )

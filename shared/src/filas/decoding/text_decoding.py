@@ -17,6 +17,9 @@ BYTE_ORDER_MARKS: Final = (
 )
 """UTF-32 comes before UTF-16, because its mark begins with that of UTF-16."""
 
+MARK: Final = "\ufeff"
+"""The byte order mark as a character."""
+
 _FALLBACK: Final = "cp1252"
 _UNLIKE_ASCII: Final = ("utf-16", "utf-32", "iso2022")
 """Codecs whose bytes may be valid UTF-8 and mean something else."""
@@ -37,7 +40,15 @@ def charset_of(content_type: str) -> str | None:
 
 def decoded_text(data: bytes, charset: str | None = None) -> str:
     """`data` as text, without a byte order mark, which overrides `charset`. A text that is not in `charset`, or that is
-    not UTF-8 where no charset is stated, is read as Windows-1252, so that no character is lost."""
+    not UTF-8 where no charset is stated, is read as Windows-1252, so that no character is lost.
+
+    All marks at the beginning are left out: a second one would be taken for the first where the text is written as
+    UTF-8 and read again.
+    """
+    return _decoded(data, charset).lstrip(MARK)
+
+
+def _decoded(data: bytes, charset: str | None) -> str:
     for mark, codec in BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return data[len(mark) :].decode(codec, "replace")

@@ -11,7 +11,7 @@ import msgspec
 from filas.contract import bounded_json
 from filas.contract.jobs import BodyKind
 from filas.decoding.json_body import decode_json
-from filas.decoding.text_decoding import charset_of, decoded_text
+from filas.decoding.text_decoding import MARK, charset_of, decoded_text
 from filas.errors import FilasError
 from filas.models.configuration import BodyMode
 from ingest.forms import multipart_form, urlencoded_form
@@ -144,7 +144,7 @@ def _bytes(body: bytes, charset: str | None, *, is_text: bool) -> Content:
         text = decoded_text(body, charset)
         return Content("text", text, text)
     try:
-        text = body.decode()
+        text = body.decode().lstrip(MARK)
     except UnicodeDecodeError:
         encoded = base64.b64encode(body).decode()
         return Content("binary", encoded, encoded)

@@ -40,6 +40,7 @@ from notifier.channels.channel import (
 from notifier.channels.email_addresses import Envelope, MailAddress, address, envelope_of, in_header
 from notifier.channels.email_attachments import AttachmentFetcher, Fetched, attachments_of
 from notifier.channels.message_content import kind_of, media_of, numbered, sendable, text_of
+from notifier.channels.provider_explanation import explained
 from notifier.channels.smtp_connections import SmtpConnections
 
 SECRET_FIELDS = ("password",)
@@ -125,8 +126,7 @@ class EmailChannel:
 
     def _answered(self, error: aiosmtplib.SMTPResponseException, stage: str) -> Result:
         code = error.code
-        text = self._redactor.text(str(error.message))
-        reason = f"the mail server answered {code} ({stage}): {text}"
+        reason = explained(f"the mail server answered {code} ({stage})", [str(error.message)], self._redactor.text)
         if not 200 <= code <= 599:
             kind = "malformed-answer"
             return TemporaryFailure(
