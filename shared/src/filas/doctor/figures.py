@@ -17,6 +17,9 @@ from filas.queue.worker_presence import read_load
 Observations = Mapping[str, Observation]
 """The observation of each subject; of a rule without subjects, that of the subject ``."""
 
+_UNKNOWN: Final = frozenset({"redis-unavailable", "postgres-unavailable", "check-too-slow"})
+"""The findings that state that something could not be examined. They are certain themselves."""
+
 _PAGES: Final = {"flow": "/dashboard/executions?failed=1&flow=", "channel": "/dashboard/channels/"}
 
 
@@ -39,10 +42,7 @@ class Figures:
     def require(self, part: str) -> None:
         """Raises StoreUnavailable if this part could not be examined."""
         state = next((one for one in self.examined.parts if one.part == part), None)
-        unknown = any(
-            one.code in ("redis-unavailable", "postgres-unavailable", "check-too-slow")
-            for one in self.examined.findings
-        )
+        unknown = any(one.code in _UNKNOWN for one in self.examined.findings)
         if state is not None and not state.ok and unknown:
             raise StoreUnavailable("postgres", f"{part} could not be examined")
 
@@ -182,13 +182,15 @@ async def _postgres(figures: Figures, rule: AlertRule) -> Observations:
 
 
 async def _findings(figures: Figures, rule: AlertRule) -> Observations:
-    for store in ("redis", "postgres"):
-        figures.require(store)
-    return {
+    found = {
         one.subject.id: figures.observed(1.0, one.message, one, "/dashboard/doctor")
         for one in figures.examined.findings
         if one.code == rule.code
     }
+    if not found or rule.code not in _UNKNOWN:
+        for store in ("redis", "postgres"):
+            figures.require(store)
+    return found
 
 
 _MEASURES: Final[Mapping[AlertMetric, Callable[[Figures, AlertRule], Awaitable[Observations]]]] = {
