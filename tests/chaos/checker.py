@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.chaos.checks import (
     acceptance,
+    alerts,
     conversations,
     dashboards,
     effects,
@@ -52,4 +53,7 @@ CHECKS: Final[Sequence[Callable[[Evidence], Iterator[str]]]] = (
     dashboards.figures_are_not_out_of_date_for_long,
     dashboards.pages_answer,
     dashboards.figures_are_possible,
+    alerts.alerts_fired_for_what_happened,
+    alerts.alerts_fired_for_nothing_else,
+    alerts.alerts_are_announced_once,
 )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tests.chaos.alerts import Alerts
 from tests.chaos.dashboards import Frame, Reading
 
 
@@ -31,3 +32,4 @@ class Observed:
     ended_s: float = 0.0
     figures: Figures | None = None
     restarted: frozenset[str] = frozenset()
+    alerts: Alerts | None = None

@@ -13,7 +13,7 @@ import asyncpg
 
 from filas.repository import migrate, roles
 from filas_local.servers import PostgresServer, RedisServer
-from tests.chaos import flows
+from tests.chaos import alerts, flows
 from tests.chaos.evidence import EXECUTIONS, NOTIFICATIONS, Evidence, Execution, Notification
 from tests.chaos.faults import FAULTS
 from tests.chaos.installation import Installation
@@ -68,6 +68,7 @@ class Run:
         links = {name: await stack.enter_async_context(Link(targets[name.partition("/")[2]])) for name in LINKS}
         audit = WriteAudit(postgres, PROCESS_NAMES, DATABASE)
         pipeline = Pipeline(redis.url, postgres.dsn(DATABASE), self._logs, twice=WORKERS, forked=False)
+        pipeline.environment["ALERT_EVERY_S"] = str(alerts.EVERY_S)
         for process in PROCESS_NAMES:
             store = f"{audit.user(process)}@127.0.0.1:{links[f'{process}/postgres'].port}"
             pipeline.own_environment[process] = {
@@ -76,13 +77,13 @@ class Run:
             }
         await stack.enter_async_context(pipeline)
         await self._set_up(pipeline, links)
+        observer = await stack.enter_async_context(Observer(pipeline, self.seed))
         senders = Senders(f"http://127.0.0.1:{pipeline.port}", self.seed, rate=self.rate)
         installation = Installation(pipeline, redis, postgres, DATABASE, links, receivers)
         began, began_at = time.monotonic(), datetime.now(UTC)
         for receiver in receivers.values():
             receiver.began = began
-        observer = Observer(pipeline, self.seed, began, began_at)
-        async with observer.during(), asyncio.TaskGroup() as group:
+        async with observer.during(began, began_at), asyncio.TaskGroup() as group:
             group.create_task(senders.run(self.seconds))
             for fault in self.faults:
                 group.create_task(_break(installation, fault))

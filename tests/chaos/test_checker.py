@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from tests.chaos import observed_cases
+from tests.chaos import alert_cases, observed_cases
 from tests.chaos.actions import Action
 from tests.chaos.checker import CHECKS, breaches
 from tests.chaos.dashboards import Frame
@@ -55,7 +55,7 @@ def good() -> Evidence:
     """A contact's order, question with its answer, broken call, and survey without an answer."""
     messages = [message(1), message(2), message(2, 2), message(5)]
     call = msgspec.json.encode({"n": "c:1", "execution": "execution-1"})
-    return Evidence(
+    found = Evidence(
         faults=[],
         sent=[sent(1, "order"), sent(2, "ask"), sent(3, "ask"), sent(4, "broken"), sent(5, "survey", "d")],
         events={f"event-{number}": "processed" for number in range(1, 6)},
@@ -69,8 +69,11 @@ def good() -> Evidence:
         notifications=[one for one, _ in messages],
         messages=[one for _, one in messages],
         calls=[Arrival(0.5, "/orders", "call-1", call, answered_well=True)],
+        began=BEGAN,
         observed=observed_cases.observed(),
     )
+    alert_cases.add_alerts(found)
+    return found
 
 
 def change(evidence: Evidence, number: int, **changes: object) -> None:
@@ -139,6 +142,7 @@ BROKEN: dict[str, list[Callable[[Evidence], None]]] = {
     ],
     "nothing_is_left_in_the_queues": [lambda found: setattr(found, "unfinished_jobs", 2)],
     **observed_cases.BROKEN,
+    **alert_cases.BROKEN,
 }
 
 

@@ -22,6 +22,7 @@ from filas.models.executions import DueExecution
 from filas.models.refusals import NewRefusal
 from filas.queue.channel_circuits import ChannelCircuits
 from filas.queue.producer import QueueProducer
+from filas.repository.diagnosis import DiagnosisRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.refusals import RefusalRepository
 from filas_local.servers import PostgresServer, RedisServer
@@ -33,6 +34,7 @@ from tests.ingest.api.serving import FLOW, TOKEN, Api, serving
 from tests.ingest.api.test_failures import BROKEN, failed
 from tests.ingest.api.test_redrive import dead
 from tests.long_form import by_form
+from tests.notifier.rows import add_notification
 from tests.shared.cli.running import filas
 from tests.shared.repository import builders
 from tests.waiting import eventually
@@ -327,6 +329,40 @@ async def test_waits(healthy: Api) -> None:
     assert (await findings(healthy))["timers-overdue"]["subject"]["id"] == str(slept)
     answer = await why(healthy, execution=slept)
     assert (answer["cause"], answer["stuck"]) == ("timer-overdue", True)
+
+
+async def test_a_wait_that_is_just_over_is_not_stuck(healthy: Api) -> None:
+    """A flow-runner continues it by itself, unless none runs, or a minute has passed. What its job does comes first."""
+    set_doctor(healthy, DoctorSettings())
+    slept = await waiting(healthy, "waiting-timer", datetime.now(UTC) + timedelta(hours=1), contact="b")
+    await healthy.database.fetch("update executions set wake_at = now() - interval '1 second' where id = $1", slept)
+    answer = await why(healthy, execution=slept)
+    assert (answer["cause"], answer["stuck"], answer["remedy"]) == (
+        "timer-overdue",
+        False,
+        "nothing: it continues by itself",
+    )
+    await healthy.database.fetch("update executions set wake_at = now() - interval '61 seconds' where id = $1", slept)
+    assert (await why(healthy, execution=slept))["stuck"]
+    due = await DiagnosisRepository(healthy.database).due_execution(slept)
+    assert due is not None
+    await QueueProducer(healthy.redis).enqueue(flow_job(due, "timer", None))
+    answer = await why(healthy, execution=slept)
+    assert (answer["cause"], answer["stuck"]) == ("waiting", False)
+
+
+async def test_an_execution_that_waits_for_its_message(healthy: Api) -> None:
+    """Nobody calls its address: the answer states why the message has no outcome."""
+    later = datetime.now(UTC) + timedelta(hours=1)
+    told = await waiting(healthy, "waiting-callback", later, contact="c")
+    message = await add_notification(healthy.database, "console")
+    await healthy.database.fetch("update executions set awaits_message = $2 where id = $1", told, message)
+    answer = await why(healthy, execution=told)
+    assert (answer["cause"], answer["evidence"]["message"]) == ("waits-for-message", str(message))
+    assert answer["sentence"].startswith(f"it waits at the node ask for the outcome of message {message}: its job is ")
+    await healthy.database.fetch("update notifications set channel_id = 'gone'")
+    answer = await why(healthy, execution=told)
+    assert (answer["stuck"], answer["remedy"]) == (True, "store the channel gone")
 
 
 async def test_executions_that_wait_for_something_that_is_gone(healthy: Api) -> None:

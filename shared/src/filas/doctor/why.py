@@ -1,6 +1,6 @@
 """Answers why one object does not continue: one sentence, with its evidence and its remedy."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from filas.doctor.sentences import (
     sentences_of,
 )
 from filas.doctor.stores import DoctorStores
-from filas.models.executions import FAILED_EXECUTION_STATUSES, ExecutionStatus, ExecutionWithSteps
+from filas.models.executions import FAILED_EXECUTION_STATUSES, ExecutionStatus, ExecutionWithSteps, StepRecord
 from filas.models.findings import Diagnosis, Subject
 from filas.models.record import ErrorDetail
 from filas.queue.channel_circuits import ChannelCircuits
@@ -42,6 +42,7 @@ UNFINISHED: Final[tuple[ExecutionStatus, ...]] = (
     "waiting-callback",
     "retrying",
 )
+WAITING: Final = frozenset(UNFINISHED) - {"queued", "running"}
 
 
 async def why_execution(stores: DoctorStores, execution_id: UUID) -> Diagnosis | None:
@@ -97,10 +98,13 @@ async def _unfinished_execution(stores: DoctorStores, subject: Subject, found: E
     channel = due.channel if found.status == "waiting-input" else None
     if channel is not None and await ChannelRepository(stores.database).get(channel) is None:
         return _without_channel(subject, found, channel)
-    waits = _wait(subject, found)
+    waits = await _for_message(stores, subject, found) or _wait(subject, found)
     if waits is not None:
         return waits
-    return await why_job.of_row(stores, FLOWS, flow_job(due, "start", None).job_id, subject, found.status)
+    job = await why_job.of_row(stores, FLOWS, flow_job(due, "start", None).job_id, subject, found.status)
+    if found.status in WAITING and job.cause == "not-on-queue":
+        return _overdue(subject, found, is_stuck=job.stuck or _is_over(found, stores.settings.overdue_s))
+    return job
 
 
 def _without_channel(subject: Subject, found: ExecutionWithSteps, channel: str) -> Diagnosis:
@@ -115,27 +119,34 @@ def _without_channel(subject: Subject, found: ExecutionWithSteps, channel: str) 
     )
 
 
+async def _for_message(stores: DoctorStores, subject: Subject, found: ExecutionWithSteps) -> Diagnosis | None:
+    """The answer for an execution that waits for the outcome of its message: why the message has none."""
+    if found.status != "waiting-callback" or _is_over(found):
+        return None
+    message = await stores.rows.awaited_message(found.id)
+    answer = None if message is None else await why_notification(stores, message)
+    if answer is None:
+        return None
+    step, place = _waiting_step(found)
+    return diagnosis(
+        subject,
+        found.status,
+        "waits-for-message",
+        sentence("why.waits-for-message", place=place, message=message, sentence=sentence_of(answer)),
+        stuck=answer.stuck,
+        remedy=remedy_of(answer),
+        evidence={"message": str(message), **_evidence(found)},
+        since=step.started_at if step is not None else found.started_at,
+    )
+
+
 def _wait(subject: Subject, found: ExecutionWithSteps) -> Diagnosis | None:
     """The answer for an execution that waits, unless its wait is over."""
-    step = next((one for one in reversed(found.steps) if one.status in ("waiting", "retrying")), None)
-    place = NOTHING if step is None else sentence("why.at-node", node=step.node_id)
+    if _is_over(found):
+        return None
+    step, place = _waiting_step(found)
     since = step.started_at if step is not None else found.started_at
     until = found.wake_at
-    is_over = until is not None and until <= datetime.now(UTC)
-    evidence = {"node": None if step is None else step.node_id, "until": None if until is None else until.isoformat()}
-    if is_over:
-        if found.status not in ("waiting-timer", "waiting-input", "waiting-callback", "retrying"):
-            return None
-        return diagnosis(
-            subject,
-            found.status,
-            "timer-overdue",
-            sentence("why.timer-overdue", place=place, time=_time(until)),
-            stuck=True,
-            remedy=sentence("why.timer-overdue-remedy"),
-            evidence=evidence,
-            since=until,
-        )
     ends = NOTHING if until is None else sentence("why.until-latest", time=_time(until))
     if found.status == "waiting-input":
         cause, said = "waits-for-reply", sentence("why.waits-for-reply", place=place, since=_time(since), ends=ends)
@@ -150,7 +161,39 @@ def _wait(subject: Subject, found: ExecutionWithSteps) -> Diagnosis | None:
     else:
         return None
     remedy = sentence("why.continues-by-itself") if found.status in ("waiting-timer", "retrying") else None
-    return diagnosis(subject, found.status, cause, said, remedy=remedy, evidence=evidence, since=since)
+    return diagnosis(subject, found.status, cause, said, remedy=remedy, evidence=_evidence(found), since=since)
+
+
+def _overdue(subject: Subject, found: ExecutionWithSteps, *, is_stuck: bool) -> Diagnosis:
+    """The answer for an execution whose wait is over, and which has no job yet: a flow-runner enqueues it soon."""
+    _, place = _waiting_step(found)
+    return diagnosis(
+        subject,
+        found.status,
+        "timer-overdue",
+        sentence("why.timer-overdue", place=place, time=_time(found.wake_at)),
+        stuck=is_stuck,
+        remedy=sentence("why.timer-overdue-remedy" if is_stuck else "why.continues-by-itself"),
+        evidence=_evidence(found),
+        since=found.wake_at,
+    )
+
+
+def _is_over(found: ExecutionWithSteps, by_s: float = 0.0) -> bool:
+    """Whether the wait of an execution ended at least `by_s` seconds ago."""
+    return found.wake_at is not None and found.wake_at + timedelta(seconds=by_s) <= datetime.now(UTC)
+
+
+def _waiting_step(found: ExecutionWithSteps) -> tuple[StepRecord | None, Sentence]:
+    """The step that waits, and the words for its node."""
+    step = next((one for one in reversed(found.steps) if one.status in ("waiting", "retrying")), None)
+    return step, NOTHING if step is None else sentence("why.at-node", node=step.node_id)
+
+
+def _evidence(found: ExecutionWithSteps) -> dict[str, str | None]:
+    step, _ = _waiting_step(found)
+    until = None if found.wake_at is None else found.wake_at.isoformat()
+    return {"node": None if step is None else step.node_id, "until": until}
 
 
 async def why_event(stores: DoctorStores, event_id: UUID) -> Diagnosis | None:

@@ -131,18 +131,18 @@ FAILING_SCHEDULES: Final = "select id, last_error from schedules where last_erro
 ENDED_BY_FLOW: Final = """
 select flow_id as name, count(*) as ended, count(*) filter (where status in ('failed', 'timed-out')) as failed
 from (
-    select flow_id, status, ended_at from executions
-    where queued_at >= now() - make_interval(secs => $1) and resumed_id is null order by queued_at desc limit $2
+    select flow_id, status from executions
+    where ended_at >= now() - make_interval(secs => $1) and resumed_id is null order by ended_at desc limit $2
 ) recent
-where ended_at is not null group by flow_id"""
+group by flow_id"""
 
 ENDED_BY_CHANNEL: Final = """
 select channel_id as name, count(*) as ended, count(*) filter (where status = 'failed') as failed
 from (
-    select channel_id, status, ended_at from notifications
-    where created_at >= now() - make_interval(secs => $1) order by created_at desc limit $2
+    select channel_id, status from notifications
+    where ended_at >= now() - make_interval(secs => $1) order by ended_at desc limit $2
 ) recent
-where ended_at is not null group by channel_id"""
+group by channel_id"""
 
 COUNT_REFUSALS: Final = """
 select count(*) from (
@@ -153,6 +153,8 @@ where $3::integer[] is null or status = any($3::integer[])"""
 
 DUE_EXECUTION: Final = """
 select id, turn, flow_id, conversation_id, status, channel, contact, event_id from executions where id = $1"""
+
+AWAITED_MESSAGE: Final = "select awaits_message from executions where id = $1 and status = 'waiting-callback'"
 
 OPEN_LETTERS: Final = """
 select count(*) as count, min(failed_at) as since
@@ -252,11 +254,11 @@ class DiagnosisRepository:
         return [(row["id"], error) for row in rows if (error := error_detail(row["last_error"])) is not None]
 
     async def ended_by_flow(self, seconds: float) -> list[EndedWork]:
-        """The executions of the last `seconds` that have ended, by flow; of the newest MAX_ROWS."""
+        """The executions that ended in the last `seconds`, by flow; of the last MAX_ROWS."""
         return [EndedWork(**row) for row in await self._database.fetch(ENDED_BY_FLOW, seconds, MAX_ROWS)]
 
     async def ended_by_channel(self, seconds: float) -> list[EndedWork]:
-        """The messages of the last `seconds` that have ended, by channel; of the newest MAX_ROWS."""
+        """The messages that had their outcome in the last `seconds`, by channel; of the last MAX_ROWS."""
         return [EndedWork(**row) for row in await self._database.fetch(ENDED_BY_CHANNEL, seconds, MAX_ROWS)]
 
     async def count_refusals(self, seconds: float, statuses: Sequence[int] | None) -> int:
@@ -268,6 +270,11 @@ class DiagnosisRepository:
         """The execution as its next job names it. None if it has ended or does not exist."""
         row = await self._database.fetchrow(DUE_EXECUTION, execution_id)
         return None if row is None or row["status"] in FINAL_EXECUTION_STATUSES else due(row)
+
+    async def awaited_message(self, execution_id: UUID) -> UUID | None:
+        """The notification for whose outcome an execution waits. None if it waits for none."""
+        found: UUID | None = await self._database.fetchval(AWAITED_MESSAGE, execution_id)
+        return found
 
     async def open_dead_letters(self, seconds: float) -> tuple[int, datetime | None]:
         """How many dead letters of the last `seconds` were not replayed, and the time of the first one."""

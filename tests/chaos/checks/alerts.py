@@ -1,0 +1,247 @@
+"""Alerts fired for what happened and for nothing else, and each was announced once."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from tests.chaos.actions import possible
+from tests.chaos.alerts import CHANNEL, FAILURES, LATE_S, MINIMUM, OPERATOR, RULES, SHARE, WINDOW_S, Firing
+from tests.chaos.evidence import Evidence, Execution
+from tests.chaos.schedule import PROCESS_NAMES, RECEIVERS, STORES, Fault
+
+SLACK_S: Final = 6.0
+"""How far the time of an evaluation and that of a row may differ: a commit, an evaluation, a busy machine."""
+
+EVALUATED_S: Final = 30.0
+"""How long something must be so that an evaluation has certainly seen it: the evaluating notifier or its stores may be
+hit, and another one takes over."""
+
+SEEN_S: Final = 6.0
+"""The same while nothing else is wrong."""
+
+CIRCUIT_S: Final = 75.0
+"""How long after its receiver works again a channel may count as failing: its circuit is open for at most a minute."""
+
+AFTER_S: Final = 12.0
+"""How long after a fault its effects on the processes may last."""
+
+FAILED: Final = frozenset({"failed", "timed-out"})
+STANDARD_THAT_MAY_FIRE: Final = frozenset({"failing-flow", "undelivered-messages", "dead-letters"})
+"""The standard rules that the flows of a run may meet. Every other one needs more than the faults of a run."""
+
+STANDARD_AFTER_REFUSALS: Final = frozenset({"refused-requests", "wrong-signatures"})
+
+
+def alerts_fired_for_what_happened(evidence: Evidence) -> Iterator[str]:
+    """An alert has fired for each flow that failed for long enough, and for each fault that nothing else hid."""
+    if evidence.observed.alerts is None:
+        return
+    firings = evidence.observed.alerts.firings
+    for rule, is_met in (("chaos-failures", _many_failed), ("chaos-share", _most_failed)):
+        for flow, executions in _ended_by_flow(evidence).items():
+            for since, until in _times_met(executions, is_met):
+                fired = [one for one in firings if one.rule_id == rule and one.subject == flow]
+                if until - since > timedelta(seconds=EVALUATED_S) and not any(
+                    one.fired_at <= until and (one.resolved_at is None or since <= one.resolved_at) for one in fired
+                ):
+                    yield f"{rule}: no alert for {flow}, which failed from {since:%H:%M:%S} to {until:%H:%M:%S}"
+    for fault in evidence.faults:
+        for rule, subject in _expected(evidence, fault):
+            began, ended = (_at(evidence, at_s) for at_s in (fault.at_s - 1.0, fault.ends_s + SLACK_S))
+            if not any(
+                one.rule_id == rule
+                and one.subject == subject
+                and one.fired_at <= ended
+                and (one.resolved_at is None or began <= one.resolved_at)
+                for one in firings
+            ):
+                yield f"{rule}: no alert{f' for {subject}' if subject else ''} although {fault}"
+
+
+def alerts_fired_for_nothing_else(evidence: Evidence) -> Iterator[str]:
+    """Each alert that has fired had a reason."""
+    if evidence.observed.alerts is None:
+        return
+    for one in evidence.observed.alerts.firings:
+        reason = _REASONS.get(one.rule_id)
+        is_standard = one.rule_id in STANDARD_THAT_MAY_FIRE | STANDARD_AFTER_REFUSALS
+        if not (is_standard if reason is None else reason(evidence, one)):
+            subject = f" for {one.subject}" if one.subject else ""
+            yield f"{one.rule_id} fired{subject} at {_seconds(evidence, one.fired_at):.1f} s with {one.value:g}"
+
+
+def alerts_are_announced_once(evidence: Evidence) -> Iterator[str]:
+    """One message when an alert fires and one when it is over; both arrive. No two alerts of one subject overlap."""
+    if evidence.observed.alerts is None:
+        return
+    alerts = evidence.observed.alerts
+    expected: list[str] = []
+    last: dict[tuple[str, str], Firing] = {}
+    for one in alerts.firings:
+        before = last.get((one.rule_id, one.subject))
+        if before is not None and (before.resolved_at is None or one.fired_at < before.resolved_at):
+            yield f"{one.rule_id} fired twice at a time for {one.subject or 'all'}"
+        last[one.rule_id, one.subject] = one
+        if one.rule_id not in RULES:
+            continue
+        if one.resolved_at is None:
+            yield f"{one.rule_id} ({one.subject}) is not over"
+        expected += [f"alert:{one.id}:{event}:{CHANNEL}:{OPERATOR}" for event in ("fired", "recovered")]
+    stored = Counter(key for key, _ in alerts.messages)
+    arrived = {one.key for one in alerts.arrivals}
+    bodies = {(one.key, one.body) for one in alerts.arrivals}
+    for key in expected:
+        if stored[key] != 1:
+            yield f"{stored[key]} messages are stored under {key}"
+        elif key not in arrived:
+            yield f"the message {key} did not arrive"
+    for key in sorted((stored.keys() | arrived) - set(expected)):
+        yield f"a message about no alert was stored or arrived: {key}"
+    if len(bodies) != len(arrived):
+        yield "two messages about alerts arrived under one key"
+
+
+def _expected(evidence: Evidence, fault: Fault) -> Iterator[tuple[str, str]]:
+    """The rules and subjects that a fault certainly meets: it lasts, and nothing else is wrong meanwhile."""
+    near = [
+        one
+        for one in evidence.faults
+        if one != fault and one.at_s <= fault.ends_s + SLACK_S and fault.at_s - AFTER_S <= one.ends_s
+    ]
+    if near or fault.lasts_s < SEEN_S:
+        return
+    if fault.kind == "store-full" and fault.target == "redis":
+        yield "chaos-memory", ""
+    if fault.kind in ("receiver-down", "receiver-garbage") and fault.target == "messages":
+        sent = Counter(
+            one.channel
+            for one in evidence.sent
+            if one.event_id is not None and fault.at_s <= one.accepted_s <= fault.at_s + 2.0 and one.flow == "order"
+        )
+        # Five failures open the circuit. Each execution sends its message after an API call and a delay.
+        yield from (("chaos-channel", channel) for channel, count in sorted(sent.items()) if count >= 2 * 5)
+
+
+_Reason = Callable[[Evidence, Firing], bool]
+_Met = Callable[[int, int], bool]
+"""Whether a rule is met by a number of failed executions, and of ended ones, within WINDOW_S."""
+
+
+def _many_failed(failed: int, _: int) -> bool:
+    return failed >= FAILURES
+
+
+def _most_failed(failed: int, ended: int) -> bool:
+    return ended >= MINIMUM and failed >= SHARE * ended
+
+
+def _ended_by_flow(evidence: Evidence) -> dict[str, list[Execution]]:
+    """The executions that have ended, by flow."""
+    found: dict[str, list[Execution]] = defaultdict(list)
+    for one in evidence.executions:
+        if one.ended_at is not None and one.resumed_id is None:
+            found[one.flow_id].append(one)
+    return found
+
+
+def _windows(ended: Sequence[Execution]) -> Iterator[tuple[datetime, tuple[int, int]]]:
+    """Each time at which the numbers of the last WINDOW_S change: that of failed executions, and of ended ones."""
+    changes = [(one.ended_at, one.status in FAILED, 1) for one in ended if one.ended_at is not None]
+    changes += [(at + timedelta(seconds=WINDOW_S), failed, -1) for at, failed, _ in changes]
+    failures = number = 0
+    for at, failed, step in sorted(changes):
+        failures += step * failed
+        number += step
+        yield at, (failures, number)
+
+
+def _times_met(ended: Sequence[Execution], is_met: _Met) -> Iterator[tuple[datetime, datetime]]:
+    """From when to when a rule was met."""
+    since: datetime | None = None
+    for at, counts in _windows(ended):
+        if is_met(*counts):
+            since = since or at
+        elif since is not None:
+            yield since, at
+            since = None
+
+
+def _seconds(evidence: Evidence, at: datetime) -> float:
+    return (at - evidence.began).total_seconds()
+
+
+def _at(evidence: Evidence, seconds: float) -> datetime:
+    return evidence.began + timedelta(seconds=seconds)
+
+
+def _flow_failed(is_met: _Met) -> _Reason:
+    """Whether the executions of the flow met the rule at about the time when it fired."""
+
+    def reason(evidence: Evidence, firing: Firing) -> bool:
+        slack = timedelta(seconds=SLACK_S)
+        before: tuple[int, int] = (0, 0)
+        for at, counts in _windows(_ended_by_flow(evidence).get(firing.subject, [])):
+            if at > firing.fired_at + slack:
+                break
+            if at >= firing.fired_at - slack and is_met(*before):
+                return True
+            before = counts
+        # An operator who replays an execution moves its end.
+        return is_met(*before) or any(possible(evidence.actions, "replay-letter"))
+
+    return reason
+
+
+def _something_waited(evidence: Evidence, firing: Firing) -> bool:
+    """Whether something of the queue had waited for LATE_S. Events and messages have no times here: what they wait for
+    makes executions wait too, except for the stores and the notifiers."""
+    since = firing.fired_at - timedelta(seconds=LATE_S - SLACK_S)
+    until = firing.fired_at - timedelta(seconds=SLACK_S)
+    waited = any(
+        one.queued_at <= since and (one.started_at is None or one.started_at >= until) for one in evidence.executions
+    )
+    return waited or bool(_near(evidence, firing.fired_at, AFTER_S + LATE_S)) or bool(evidence.actions)
+
+
+def _near(evidence: Evidence, at: datetime, after_s: float) -> list[Fault]:
+    """The faults at a time, or at most `after_s` before it."""
+    at_s = _seconds(evidence, at)
+    return [one for one in evidence.faults if one.at_s - SLACK_S <= at_s <= one.ends_s + after_s]
+
+
+def _is_hit(fault: Fault, *names: str) -> bool:
+    """Whether a fault hits one of these. One whose target is no single thing may hit everything."""
+    known = {*PROCESS_NAMES, *RECEIVERS, *STORES}
+    parts = set(fault.target.split("/"))
+    return bool(parts & set(names)) or not parts & known
+
+
+def _after(after_s: float, *names: str) -> _Reason:
+    """Whether one of `names` was hit shortly before."""
+
+    def reason(evidence: Evidence, firing: Firing) -> bool:
+        return any(_is_hit(one, *names) for one in _near(evidence, firing.fired_at, after_s))
+
+    return reason
+
+
+def _channel_failed(evidence: Evidence, firing: Firing) -> bool:
+    """The receiver of its messages did not work. The channel of the alerts works always."""
+    return firing.subject != CHANNEL and _after(CIRCUIT_S, "messages")(evidence, firing)
+
+
+_REASONS: Final[Mapping[str, _Reason]] = {
+    "chaos-failures": _flow_failed(_many_failed),
+    "chaos-share": _flow_failed(_most_failed),
+    "chaos-late": _something_waited,
+    "chaos-worker": _after(AFTER_S, "redis", "postgres"),
+    "chaos-channel": _channel_failed,
+    "chaos-memory": lambda evidence, firing: any(
+        one.kind == "store-full" and one.target == "redis" for one in _near(evidence, firing.fired_at, SLACK_S)
+    ),
+    "chaos-connections": lambda evidence, firing: any(
+        one.kind == "store-full" and one.target == "postgres" for one in _near(evidence, firing.fired_at, SLACK_S)
+    ),
+    "chaos-redis": _after(AFTER_S, "redis"),
+}
