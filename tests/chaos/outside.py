@@ -17,14 +17,13 @@ SLOW_S: Final = 1.5
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """A request that arrived: when (in seconds since the beginning), its path, idempotency key and body, and whether it
-    was answered with success. `edit` is the parameter of that name in its query."""
+    was answered with success."""
 
     at_s: float
     path: str
     key: str
     body: bytes
     answered_well: bool
-    edit: int = 0
 
 
 class Receiver:
@@ -58,8 +57,7 @@ class Receiver:
         is_broken = request.path.endswith("/broken")
         key = request.headers.get("Idempotency-Key", "")
         well = behaviour in ("well", "slow") and not is_broken
-        edit = int(request.query.get("edit", 0))
-        self.arrivals.append(Arrival(time.monotonic() - self.began, request.path, key, body, well, edit))
+        self.arrivals.append(Arrival(time.monotonic() - self.began, request.path, key, body, well))
         if behaviour == "slow":
             await asyncio.sleep(SLOW_S)
         if is_broken:

@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -14,24 +15,12 @@ import asyncpg
 from filas.repository import migrate, roles
 from filas_local.servers import PostgresServer, RedisServer
 from tests.chaos import alerts, flows
-from tests.chaos.edits import Edits
-from tests.chaos.evidence import (
-    AUDIT,
-    EXECUTIONS,
-    NOTIFICATIONS,
-    RUNS,
-    STEPS,
-    VERSIONS,
-    Evidence,
-    Execution,
-    Notification,
-    Version,
-)
+from tests.chaos.builds import Builds
+from tests.chaos.evidence import EXECUTIONS, NOTIFICATIONS, Evidence, Execution, Notification
 from tests.chaos.faults import FAULTS
 from tests.chaos.installation import Installation
 from tests.chaos.links import Address, Link
 from tests.chaos.observer import Observer
-from tests.chaos.operators import NAME, Operators
 from tests.chaos.outside import Receiver
 from tests.chaos.schedule import LINKS, PROCESS_NAMES, RECEIVERS, Fault
 from tests.chaos.senders import Senders
@@ -82,32 +71,30 @@ class Run:
         audit = WriteAudit(postgres, PROCESS_NAMES, DATABASE)
         pipeline = Pipeline(redis.url, postgres.dsn(DATABASE), self._logs, twice=WORKERS, forked=False)
         pipeline.environment["ALERT_EVERY_S"] = str(alerts.EVERY_S)
+        builds = Builds(self._logs)
         for process in PROCESS_NAMES:
+            pipeline.wrappers[process] = builds.wrapper(process, builds.newest)
             store = f"{audit.user(process)}@127.0.0.1:{links[f'{process}/postgres'].port}"
             pipeline.own_environment[process] = {
                 "REDIS_PORT": str(links[f"{process}/redis"].port),
                 "DATABASE_URL": f"postgresql://{store}/{DATABASE}",
             }
         await stack.enter_async_context(pipeline)
+        await self._set_up(pipeline, links)
         observer = await stack.enter_async_context(Observer(pipeline, self.seed))
-        messages, crm = (f"http://127.0.0.1:{links[f'outside/{name}'].port}" for name in RECEIVERS)
-        await self._set_up(pipeline, messages, crm)
-        operators = Operators(pipeline, self.seed, Edits(self.seed, messages=messages, crm=crm))
-        await operators.start()
         senders = Senders(f"http://127.0.0.1:{pipeline.port}", self.seed, rate=self.rate)
-        installation = Installation(pipeline, redis, postgres, DATABASE, links, receivers)
+        installation = Installation(pipeline, redis, postgres, DATABASE, links, receivers, builds)
         began, began_at = time.monotonic(), datetime.now(UTC)
         for receiver in receivers.values():
             receiver.began = began
         async with observer.during(began, began_at), asyncio.TaskGroup() as group:
             group.create_task(senders.run(self.seconds))
-            group.create_task(operators.run(self.seconds))
-            for fault in self.faults:
-                group.create_task(_break(installation, fault))
+            breaking = [group.create_task(_break(installation, fault, began)) for fault in self.faults]
+        faults = [one.result() for one in breaking]
         async with await asyncpg.create_pool(postgres.dsn(DATABASE), min_size=1, max_size=2) as pool:
             await self._drain(pool, pipeline)
             return Evidence(
-                faults=self.faults,
+                faults=faults,
                 sent=senders.sent,
                 events={row["id"]: row["status"] for row in await pool.fetch("select id::text, status from events")},
                 executions=[Execution(**row) for row in await pool.fetch(EXECUTIONS)],
@@ -118,18 +105,12 @@ class Run:
                 writes_without_claim=await asyncio.to_thread(audit.faults),
                 ended=pipeline.ended,
                 began=began_at,
-                observed=await observer.observed(pool, self.faults),
-                actions=operators.actions,
-                stored=await operators.stored(),
-                audit=[tuple(row) for row in await pool.fetch(AUDIT, NAME)],
-                runs={row["id"]: row["run"] for row in await pool.fetch(RUNS)},
-                paths={row["execution_id"]: row["path"] for row in await pool.fetch(STEPS)},
-                versions=[Version(**row) for row in await pool.fetch(VERSIONS)],
+                observed=await observer.observed(pool, faults),
             )
 
-    async def _set_up(self, pipeline: Pipeline, messages: str, crm: str) -> None:
-        """Stores the definitions, and waits until the public listener knows them. `messages` and `crm` are the
-        addresses outside."""
+    async def _set_up(self, pipeline: Pipeline, links: dict[str, Link]) -> None:
+        """Stores the definitions, and waits until the public listener knows them."""
+        messages, crm = (f"http://127.0.0.1:{links[f'outside/{name}'].port}" for name in RECEIVERS)
         for name, channel in flows.channels(messages).items():
             await pipeline.api("PUT", f"/api/channels/{name}", channel)
         # A flow comes after the flows that it uses.
@@ -153,6 +134,7 @@ class Run:
     async def _drain(self, pool: "asyncpg.Pool[asyncpg.Record]", pipeline: Pipeline) -> None:
         """Ends the schedule, and waits until nothing is unfinished: at most DRAIN_S. The checker reports the
         rest."""
+        pipeline.start_ended()  # so that a process that has ended hides nothing else that the checker finds
         for name in PROCESS_NAMES:
             await pipeline.until_ready(name)
         await pipeline.api("DELETE", "/api/schedules/tick")
@@ -163,11 +145,14 @@ class Run:
             await asyncio.sleep(0.5)
 
 
-async def _break(installation: Installation, fault: Fault) -> None:
+async def _break(installation: Installation, fault: Fault, began: float) -> Fault:
+    """Makes the fault and ends it. Returns it with the times in which it happened: a process takes a while to drain."""
     await asyncio.sleep(fault.at_s)
     print(f"  {fault}", flush=True)
+    begun_s = time.monotonic() - began
     async with FAULTS[fault.kind](installation, fault):
         await asyncio.sleep(fault.lasts_s)
+    return replace(fault, at_s=begun_s, lasts_s=time.monotonic() - began - begun_s)
 
 
 async def _unfinished_jobs(pipeline: Pipeline) -> int:

@@ -11,6 +11,16 @@ STORES: Final = ("redis", "postgres")
 RECEIVERS: Final = ("messages", "crm")
 PROCESS_NAMES: Final = (*PROCESSES, *(f"{name}-2" for name in WORKERS))
 
+GROUPS: Final[dict[str, tuple[str, ...]]] = {
+    **{f"{name}s": (name, f"{name}-2") for name in WORKERS},
+    "workers": tuple(one for name in WORKERS for one in (name, f"{name}-2")),
+    "processes": PROCESS_NAMES,
+}
+"""Processes that a deploy replaces one after the other."""
+
+UPGRADED: Final = ("ingest", *GROUPS["workers"])
+"""The processes that enqueue and run jobs. An upgrade replaces them all in the end."""
+
 LINKS: Final = (
     *(f"{process}/{store}" for process in PROCESS_NAMES for store in STORES),
     *(f"outside/{receiver}" for receiver in RECEIVERS),
@@ -21,6 +31,10 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "kill": PROCESS_NAMES,
     "stop": PROCESS_NAMES,
     "restart": PROCESS_NAMES,
+    "rolling-restart": tuple(GROUPS),
+    "upgrade": ("ingest", *(f"{name}s" for name in WORKERS), "workers"),
+    "clock-ahead": GROUPS["workers"],
+    "clock-behind": GROUPS["workers"],
     "store-kill": STORES,
     "store-stall": STORES,
     "store-full": STORES,
@@ -34,16 +48,29 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "receiver-garbage": RECEIVERS,
     "receiver-busy": RECEIVERS,
     "hostile-senders": ("ingest",),
+    "hostile-bodies": ("ingest",),
+    "hostile-heads": ("ingest",),
+    "hostile-requests": ("ingest",),
 }
-"""Each kind of fault, and what it can hit. `store-full`: Redis at its memory limit, Postgres without a free connection.
+"""Each kind of fault, and what it can hit. `rolling-restart`: one process after the other, as a deploy does. `upgrade`:
+the processes get a build with a newer job schema, go back, and get it again with all others. `clock-…`: the wall clock
+of a worker is ahead or behind. `store-full`: Redis at its memory limit, Postgres without a free connection.
 `postgres-lock`: a session holds a lock on a busy table. `receiver-busy`: answers 429."""
+
+PROCESS_KINDS: Final = frozenset({"kill", "stop", "restart", "rolling-restart", "upgrade"})
 
 STORE_KINDS: Final = frozenset({"store-kill", "store-stall", "store-full", "redis-flush", "postgres-lock"})
 
 LOSES_REDIS: Final = frozenset({"redis-flush"})
 
+LONG_KINDS: Final = frozenset({"rolling-restart", "upgrade"})
+"""Others come and go while these last."""
+
 MOST_AT_ONCE: Final = 3
 SHORTEST_S, LONGEST_S = 1.0, 8.0
+REPLACED_IN_S: Final = 3.0
+"""How long the replacement of one process takes at load, about: it drains, starts and becomes ready."""
+
 PAUSE_S: Final = (2.0, 5.0)
 """How long nothing is wrong after the faults of a window, at least and at most."""
 
@@ -67,6 +94,18 @@ class Fault:
     def ends_s(self) -> float:
         """When it ends."""
         return self.at_s + self.lasts_s
+
+    @property
+    def processes(self) -> tuple[str, ...]:
+        """The processes that it kills, stops or replaces."""
+        if self.kind == "upgrade":
+            return UPGRADED
+        return GROUPS.get(self.target, (self.target,)) if self.kind in PROCESS_KINDS else ()
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """What it hits: processes, stores and receivers. A link belongs to both of its ends."""
+        return frozenset(self.processes or self.target.split("/")) - {"outside"}
 
     @property
     def store(self) -> str | None:
@@ -93,36 +132,42 @@ def schedule(seed: int, seconds: float, *, without: Iterable[int] = ()) -> list[
     kinds: list[str] = []
     at = chance.uniform(*PAUSE_S)
     while at < seconds:
-        window: list[Fault] = []
+        ends = at
         for _ in range(chance.randint(1, MOST_AT_ONCE)):
             if not kinds:  # each kind once, in a random order, before one comes again
                 kinds = chance.sample(list(KINDS), len(KINDS))
             kind = kinds.pop()
-            begins = at + chance.uniform(0.0, 2.0)
-            fault = Fault(
-                len(faults) + len(window) + 1,
-                kind,
-                chance.choice(KINDS[kind]),
-                round(begins, 1),
-                round(chance.uniform(SHORTEST_S, LONGEST_S), 1),
-            )
-            if fault.ends_s <= seconds and _fits(fault, faults, window):
-                window.append(fault)
-        faults += window
-        at = max((one.ends_s for one in window), default=at) + chance.uniform(*PAUSE_S)
+            fault = _fault(chance, len(faults) + 1, kind, at + chance.uniform(0.0, 2.0))
+            if fault.ends_s > seconds:
+                continue
+            if not _fits(fault, faults):
+                kinds.insert(0, kind)
+                continue
+            faults.append(fault)
+            if kind not in LONG_KINDS:
+                ends = max(ends, fault.ends_s)
+        at = ends + chance.uniform(*PAUSE_S)
     left_out = frozenset(without)
     return sorted((one for one in faults if one.number not in left_out), key=lambda one: (one.at_s, one.number))
 
 
-def _fits(fault: Fault, before: Sequence[Fault], window: Sequence[Fault]) -> bool:
-    if any(_same_target(fault, one) for one in window):
+def _fault(chance: random.Random, number: int, kind: str, at_s: float) -> Fault:
+    target = chance.choice(KINDS[kind])
+    lasts_s = chance.uniform(SHORTEST_S, LONGEST_S)
+    if kind == "rolling-restart":
+        lasts_s = REPLACED_IN_S * len(GROUPS[target])
+    elif kind == "upgrade":
+        lasts_s = REPLACED_IN_S * (2 * len(GROUPS.get(target, target.split())) + len(UPGRADED))
+    return Fault(number, kind, target, round(at_s, 1), round(lasts_s, 1))
+
+
+def _fits(fault: Fault, others: Sequence[Fault]) -> bool:
+    at_once = [one for one in others if one.at_s < fault.ends_s and fault.at_s < one.ends_s]
+    if len(at_once) >= MOST_AT_ONCE or any(fault.parts & one.parts for one in at_once):
         return False
     if fault.store is None:
         return True
-    others = [one for one in (*before, *window) if one.store not in (None, fault.store)]
-    return all(one.ends_s + STORE_PAUSE_S <= fault.at_s or fault.ends_s + STORE_PAUSE_S <= one.at_s for one in others)
-
-
-def _same_target(one: Fault, other: Fault) -> bool:
-    """Whether both hit the same process, store or receiver, or a link of it."""
-    return bool(set(one.target.split("/")) & set(other.target.split("/")))
+    of_the_other = [one for one in others if one.store not in (None, fault.store)]
+    return all(
+        one.ends_s + STORE_PAUSE_S <= fault.at_s or fault.ends_s + STORE_PAUSE_S <= one.at_s for one in of_the_other
+    )

@@ -31,7 +31,7 @@ def test_one_to_three_faults_at_once(seed: int) -> None:
     for fault in faults:
         at_once = [one for one in faults if one.at_s <= fault.at_s < one.ends_s]
         assert len(at_once) <= MOST_AT_ONCE
-        parts = [part for one in at_once for part in one.target.split("/") if part != "outside"]
+        parts = [part for one in at_once for part in one.parts]
         assert len(parts) == len(set(parts)), at_once
         assert 0 < fault.at_s < fault.ends_s <= 600
     assert {one.kind for one in faults} == set(KINDS)

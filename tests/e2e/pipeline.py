@@ -21,6 +21,9 @@ from tests.process_table import PROCESSES
 from tests.service_processes import ServiceProcess
 from tests.waiting import eventually
 
+DRAIN_S = 60.0
+"""A process that has not ended this long after SIGTERM is killed. Deploys allow 40 s."""
+
 ADMIN_TOKEN = "e2e-admin-token-that-is-long-enough"
 
 
@@ -28,7 +31,8 @@ class Pipeline:
     """Starts and kills the five processes and calls their API. Each process writes to one file in `logs`.
 
     `twice` names the processes of which a second one runs, under the name `NAME-2`. `own_environment` has the variables
-    that only one process gets. `forked` and `interpreter` are those of `service_processes.start`.
+    that only one process gets, and `wrappers` the module with its arguments through which a process is started next.
+    `forked` and `interpreter` are those of `service_processes.start`.
     """
 
     def __init__(
@@ -58,11 +62,13 @@ class Pipeline:
             "LOG_FORMAT": "json",
         }
         self.own_environment: dict[str, dict[str, str]] = {}
+        self.wrappers: dict[str, tuple[str, ...]] = {}
         self._logs = logs
         self._forked = forked
         self._interpreter = interpreter
         self._processes: dict[str, ServiceProcess | subprocess.Popen[bytes]] = {}
         self._session: aiohttp.ClientSession | None = None
+        self._replaced: dict[str, int] = {}
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession()
@@ -93,31 +99,55 @@ class Pipeline:
         kind = PROCESSES[self._kinds[name]]
         environment = self.environment | {kind.private_port: str(self.admin_ports[name])}
         environment |= self.own_environment.get(name, {})
+        wrapper = self.wrappers.get(name, ())
         with (self._logs / f"{name}.log").open("ab") as log:
             self._processes[name] = service_processes.start(
-                kind.arguments,
+                (*wrapper, *kind.arguments),
                 environment,
                 log.fileno(),
                 log.fileno(),
-                forked=self._forked,
+                forked=self._forked and not wrapper,
                 interpreter=self._interpreter,
             )
 
     def kill(self, name: str) -> None:
         """Kill the process `name` (SIGKILL), as the kernel does when memory runs out."""
-        self._processes[name].kill()
-        self._processes[name].wait()
+        process = self._processes[name]
+        if (code := process.poll()) is not None:
+            self._replaced[name] = code
+        process.kill()
+        process.wait()
 
     def drain(self, name: str) -> None:
-        """Ask the process `name` to stop (SIGTERM), and return when it has drained and ended."""
-        self._processes[name].send_signal(signal.SIGTERM)
-        self._processes[name].wait(timeout=60)
+        """Ask the process `name` to stop (SIGTERM), and return when it has ended. It is killed after DRAIN_S."""
+        process = self._processes[name]
+        process.send_signal(signal.SIGTERM)
+        try:
+            code = process.wait(timeout=DRAIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        if code != 0:
+            self._replaced[name] = code
+
+    async def replace(self, name: str) -> None:
+        """Replace the process as a deploy does: drain it, start it again, and wait until it is ready."""
+        await asyncio.to_thread(self.drain, name)
+        self.start(name)
+        await self.until_ready(name)
 
     @property
     def ended(self) -> dict[str, int]:
-        """The exit code of each process that has ended."""
+        """The exit code of each process that has ended by itself, or did not end in order when it was drained."""
         codes = {name: process.poll() for name, process in self._processes.items()}
-        return {name: code for name, code in codes.items() if code is not None}
+        return self._replaced | {name: code for name, code in codes.items() if code is not None}
+
+    def start_ended(self) -> None:
+        """Start each process again that has ended, as a supervisor does. It stays in `ended`."""
+        for name, process in self._processes.items():
+            if (code := process.poll()) is not None:
+                self._replaced[name] = code
+                self.start(name)
 
     async def until_ready(self, name: str) -> None:
         """Wait until `/readyz` of the process answers 200 (bound: two minutes: five interpreters may start at once)."""

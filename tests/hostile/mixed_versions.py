@@ -3,8 +3,6 @@
 import asyncio
 import itertools
 import json
-import subprocess
-import sys
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -20,7 +18,6 @@ from filas.repository.definitions.flows import FlowRepository
 from filas.repository.postgres.database import Database
 from tests.e2e.pipeline import Pipeline, Receiver
 from tests.hostile import next_version
-from tests.process_table import PROCESSES
 
 SECRET = "whsec_" + "c2lnbmluZy1zZWNyZXQtb2YtdGhlLWNybQ=="
 CONTACTS = 5
@@ -37,30 +34,11 @@ class MixedPipeline(Pipeline):
         self.effects = logs / "effects"
         self.environment[next_version.EFFECTS] = str(self.effects)
 
-    def start_next(self, name: str) -> None:
-        """Start the process of the next version under the same name and return at once."""
-        kind = PROCESSES[name]
-        environment = self.environment | {kind.private_port: str(self.admin_ports[name])}
-        command = [sys.executable, "-m", "tests.hostile.next_version", *kind.arguments]
-        with (self._logs / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, cwd=Path(__file__).parents[2]
-            )
-
-    async def stop(self, name: str) -> None:
-        """Stop the process as a deploy does."""
-        self._processes[name].terminate()
-        code = await asyncio.to_thread(self._processes[name].wait, 60)
-        assert code == 0, f"{name} ended with {code}:\n{self.log(name)[-4000:]}"
-
-    async def replace(self, name: str, *, by_next: bool) -> None:
-        """Stop the process, start it in the next or the present version, and wait until it is ready."""
-        await self.stop(name)
-        if by_next:
-            self.start_next(name)
-        else:
-            self.start(name)
-        await self.until_ready(name)
+    async def replace(self, name: str, *, by_next: bool = False) -> None:
+        """Replace the process by one of the next or the present version."""
+        self.wrappers[name] = next_version.WRAPPER if by_next else ()
+        await super().replace(name)
+        assert name not in self.ended, f"{name} ended with {self.ended[name]}:\n{self.log(name)[-4000:]}"
 
 
 class Sender:

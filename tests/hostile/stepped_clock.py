@@ -1,16 +1,16 @@
-"""Runs a service whose wall clock the test can step: `python -m tests.hostile.stepped_clock FILE ARGUMENTS`.
+"""Runs a service whose wall clock a test can step: `python -m tests.hostile.stepped_clock FILE ARGUMENTS`.
 
-FILE contains the seconds that are added to the wall clock. The process reads it at its start and at each SIGUSR1. The
-monotonic clock is not changed, as in a step of the machine's clock.
+FILE contains the seconds that are added to the wall clock, and is a part of the memory of the process: `step` has its
+effect at once. The monotonic clock is not changed, as in a step of the machine's clock. ARGUMENTS are those of a
+service, or of a module that runs a service.
 """
 
 import datetime
 import importlib
 import inspect
-import os
+import mmap
 import runpy
-import signal
-import subprocess
+import struct
 import sys
 import time
 from pathlib import Path
@@ -23,26 +23,25 @@ from tests.process_table import PROCESSES
 SERVICES = ("filas", "ingest", "flow_runner", "notifier")
 
 
+_SECONDS = struct.Struct("d")
+
+
 class SteppedClock:
     """The wall clock of this process, with the seconds of `file`."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        with file.open("rb") as opened:
+            memory = mmap.mmap(opened.fileno(), _SECONDS.size, access=mmap.ACCESS_READ)
+        self._step = memoryview(memory).cast("d")
         self._time, self._time_ns = time.time, time.time_ns
-        self.step_s = 0.0
-        self.read()
-
-    def read(self, *_: object) -> None:
-        """Reads the step."""
-        self.step_s = float(self._file.read_text())
 
     def time(self) -> float:
         """In place of `time.time`."""
-        return self._time() + self.step_s
+        return self._time() + self._step[0]
 
     def time_ns(self) -> int:
         """In place of `time.time_ns`."""
-        return self._time_ns() + int(self.step_s * 1e9)
+        return self._time_ns() + int(self._step[0] * 1e9)
 
 
 def stepped_datetime(clock: SteppedClock) -> type[datetime.datetime]:
@@ -68,27 +67,31 @@ def main(file: str, *arguments: str) -> None:
     """Steps the clock, imports the service, and runs it."""
     clock = SteppedClock(Path(file))
     time.time, time.time_ns = clock.time, clock.time_ns
-    [root] = [process.composition_root for process in PROCESSES.values() if process.arguments == arguments]
+    [root] = [
+        process.composition_root
+        for process in PROCESSES.values()
+        if process.arguments == arguments[len(arguments) - len(process.arguments) :]
+    ]
     importlib.import_module(root)
     replaced = stepped_datetime(clock)
     for module in [*sys.modules.values()]:
         if reads_the_clock(module):
             module.datetime = replaced  # type: ignore[attr-defined]
-    signal.signal(signal.SIGUSR1, clock.read)
     sys.argv = [*arguments]
     runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
 
 
-def start(file: Path, arguments: tuple[str, ...], environment: dict[str, str], output: int) -> subprocess.Popen[bytes]:
-    """Starts a service with the step in `file`."""
-    command = [sys.executable, "-m", __name__, str(file), *arguments]
-    return subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+def wrapper(file: Path) -> tuple[str, ...]:
+    """Starts a process in a Pipeline with the step in `file`, which is made if it does not exist."""
+    if not file.exists():
+        file.write_bytes(_SECONDS.pack(0.0))
+    return ("tests.hostile.stepped_clock", str(file))
 
 
-def step(process: "subprocess.Popen[bytes]", file: Path, seconds: float) -> None:
-    """Steps the clock of a process that `start` has started."""
-    file.write_text(str(seconds))
-    os.kill(process.pid, signal.SIGUSR1)
+def step(file: Path, seconds: float) -> None:
+    """Steps the clock of the process of `file` to `seconds` ahead of the machine's."""
+    with file.open("r+b") as opened:  # not truncated: a process that reads it meanwhile would end
+        opened.write(_SECONDS.pack(seconds))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ schedules once. A day's pause and an emptied Redis: what is cancelled stays canc
 import asyncio
 import contextlib
 import json
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +18,6 @@ from tests.e2e.pipeline import Pipeline, Receiver, receiver
 from tests.e2e.test_main_job import CHANNEL_SECRET
 from tests.hostile import stepped_clock
 from tests.long_form import by_form
-from tests.process_table import PROCESSES
 from tests.redis_address import connect_url
 from tests.waiting import eventually
 
@@ -42,17 +40,12 @@ class SteppedPipeline(Pipeline):
     """The processes of Filas, each with a clock of its own."""
 
     def start(self, name: str) -> None:
-        kind = PROCESSES[self._kinds[name]]
-        environment = self.environment | {kind.private_port: str(self.admin_ports[name])}
-        self._file(name).write_text("0")
-        with (self._logs / f"{name}.log").open("ab") as log:
-            self._processes[name] = stepped_clock.start(self._file(name), kind.arguments, environment, log.fileno())
+        self.wrappers[name] = stepped_clock.wrapper(self._file(name))
+        super().start(name)
 
     def step(self, name: str, seconds: float) -> None:
         """Steps the clock of the process `name` to `seconds` ahead of the machine's."""
-        process = self._processes[name]
-        assert isinstance(process, subprocess.Popen)
-        stepped_clock.step(process, self._file(name), seconds)
+        stepped_clock.step(self._file(name), seconds)
 
     @property
     def names(self) -> list[str]:
