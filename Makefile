@@ -19,7 +19,7 @@ WORKERS ?= 3
 ASSETS := $(VENV)/bin/python services/ingest/frontend/install_assets.py
 PARALLEL = -n $(WORKERS) --dist worksteal
 
-.PHONY: help setup up test test-quick test-long test-hostile chaos fuzz lint bench bench-compare test-deploy test-monitoring test-browser screenshots lock clean
+.PHONY: help setup up test test-quick test-long test-hostile chaos soak fuzz lint bench bench-compare test-deploy test-monitoring test-browser screenshots lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -71,6 +71,9 @@ fuzz: $(READY) ## every parser, fuzzed for a minute (SECONDS=… TARGET="…" KE
 
 chaos: $(READY) ## all processes at load while a seeded schedule breaks them, then a check of the promises (CHAOS="--seed 1 --seconds 60")
 	@$(VENV)/bin/python -m tests.chaos $(CHAOS)
+
+soak: $(READY) ## all processes at a steady load for two hours, then a check that nothing grows (SOAK="--minutes 20 --rate 30")
+	@$(VENV)/bin/python -m tests.soak $(SOAK)
 
 lint: $(READY) ## ruff, mypy and the import rules
 	@$(VENV)/bin/ruff check .

@@ -47,9 +47,22 @@ def bars(title: str, unit: str, rows: Sequence[Bar], legend: Sequence[str] = ())
     return _svg(title, unit, top + len(rows) * ROW + 10, content)
 
 
-def lines(title: str, unit: str, series: Mapping[str, Sequence[float]], step: int) -> str:
-    """Lines over time, from 0, with a value for each `step` seconds."""
-    highest = max((max(values, default=0.0) for values in series.values()), default=0.0) or 1.0
+def lines(
+    title: str,
+    unit: str,
+    series: Mapping[str, Sequence[float | None]],
+    step: int,
+    *,
+    time_unit: str = "s",
+    label_every: int = 1,
+    mark: int | None = None,
+) -> str:
+    """Lines over time, from 0, with a value for each `step` of the time unit. A value that is None is left out.
+
+    Each `label_every`-th value has a label. A dashed line is drawn after `mark` values.
+    """
+    known = {name: [value for value in values if value is not None] for name, values in series.items()}
+    highest = max((max(values, default=0.0) for values in known.values()), default=0.0) or 1.0
     most = max((len(values) for values in series.values()), default=0)
     left, right, top = 70, WIDTH - 20, TITLE + ROW * (len(series) + 1) // 2 + ROW // 2
     bottom = top + LINES_HEIGHT - 60
@@ -57,13 +70,20 @@ def lines(title: str, unit: str, series: Mapping[str, Sequence[float]], step: in
     content = [_legend(list(series), TITLE - 4, each_row=2), f'<path class="axis" d="M{left} {top}V{bottom}H{right}"/>']
     content += [_text(left - 8, top + 8, number(highest), anchor="end"), _text(left - 8, bottom, "0", anchor="end")]
     content += [
-        _text(left + index * width, bottom + 16, f"{(index + 1) * step} s", anchor="middle") for index in range(most)
+        _text(left + index * width, bottom + 16, f"{(index + 1) * step} {time_unit}", anchor="middle")
+        for index in range(label_every - 1, most, label_every)
     ]
-    for colour, values in zip(COLOURS, series.values(), strict=False):
+    if mark is not None:
+        content.append(
+            f'<path class="axis" stroke-dasharray="4 4" d="M{left + (mark - 1) * width:.1f} {top}V{bottom}"/>'
+        )
+    for index, values in enumerate(series.values()):
         points = [
-            f"{left + index * width:.1f},{bottom - value / highest * (bottom - top):.1f}"
-            for index, value in enumerate(values)
+            f"{left + at * width:.1f},{bottom - value / highest * (bottom - top):.1f}"
+            for at, value in enumerate(values)
+            if value is not None
         ]
+        colour = COLOURS[index % len(COLOURS)]
         content.append(f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="2"/>')
     return _svg(title, unit, bottom + 26, content)
 
