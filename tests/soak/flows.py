@@ -28,9 +28,10 @@ ENDS_AS: Final = {
 def all_flows(crm: str) -> dict[str, dict[str, Any]]:
     """The flows by id, in an order in which they can be published. `crm` is the address of the API that they call."""
     silent = chain(
-        node("question", "input", prompt="question", variable="answer", timeoutMs=SILENT_MS),
+        node("question", "input", prompt="question", variable="answer"),
         node("end", "end"),
         variables=[{"name": "answer", "type": "string", "default": "", "scope": "execution", "secret": False}],
+        settings={"conversation": {"idleMs": SILENT_MS}},
     )
     undelivered = chain(node("inform", "message", text="to a closed address"), node("end", "end"))
     found = flows.flows(crm)

@@ -12,6 +12,7 @@ CYCLE_SLACK_MINUTES: Final = 5
 BOUNDS: Final = {
     "memory/": Bound(0.06, 3),
     "rss/": Bound(0.06, 4),
+    "cpu/": Bound(0.25, 1),
     "files/": Bound(0.1, 4),
     "threads/": Bound(0.1, 1),
     "redis/memory": Bound(0.1, 1),
@@ -26,7 +27,7 @@ BOUNDS: Final = {
     "unfinished/": Bound(0.2, 50),
     "latency/": Bound(1.0, 100),
 }
-"""By the beginning of the name. Units: MiB, files, threads, keys, clients, rows, a share of 1, ms."""
+"""By the beginning of the name. Units: MiB, seconds in a minute, files, threads, keys, clients, rows, shares, ms."""
 
 EXPLAINED: Final = {
     "rollups": "figures by minute are kept for two days, whatever the retention of rows is",

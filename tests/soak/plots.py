@@ -35,6 +35,7 @@ PLOTS: Final = {
     "api.svg": Plot("Reads of the API", "ms", "latency/API"),
     "memory.svg": Plot("Private memory of each process", "MiB", "memory/", stores=False),
     "memory-stores.svg": Plot("Memory of the stores, without shared memory", "MiB", "memory/", stores=True),
+    "cpu.svg": Plot("CPU of each process", "seconds in a minute", "cpu/"),
     "files.svg": Plot("Open files of each process", "files", "files/", stores=False),
     "threads.svg": Plot("Threads of each process", "threads", "threads/", stores=False),
     "redis.svg": Plot("Redis: its data in memory, and its log on disk", "MiB", "redis/"),

@@ -49,6 +49,9 @@ class Measured:
 async def sample_each_minute(measured: Measured, results: Results, path: Path, sending: "asyncio.Task[None]") -> None:
     """Adds a sample to `results` at the end of each minute, and writes them, until `sending` is done."""
     began = previous = time.monotonic()
+    used = await asyncio.to_thread(
+        samples.cpu_seconds, measured.pipeline.pids, measured.redis.pid or 0, measured.postgres.pid or 0
+    )
     while not sending.done():
         due = began + (results.minutes + 1) * MINUTE_S
         await asyncio.wait([sending], timeout=max(0.0, due - time.monotonic()))
@@ -57,6 +60,9 @@ async def sample_each_minute(measured: Measured, results: Results, path: Path, s
             return  # the last minute is not complete
         try:
             values = await _sample(measured, results, now - previous)
+            total = {name: value for name, value in values.items() if name.startswith("cpu/")}
+            values |= {name: (value - used[name]) * MINUTE_S / (now - previous) for name, value in total.items()}
+            used = total
         except Exception as error:  # one failed sample must not end a run of two hours
             results.notes.append(f"minute {results.minutes + 1}: {type(error).__name__}: {error}"[:500])
             values = {}

@@ -8,6 +8,7 @@ from typing import Any, Final
 import asyncpg
 
 from filas_local.servers import PostgresServer, RedisServer
+from tests.benchmarks.flows.measurements import cpu_of_tree, usage_of
 
 Values = dict[str, float]
 """Values by the names of their series: `GROUP/NAME`."""
@@ -146,11 +147,18 @@ def percentiles(name: str, values: Iterable[float]) -> Values:
     return {f"latency/{name} {key}": ordered[min(last, int(len(ordered) * share))] for key, share in shares.items()}
 
 
+def cpu_seconds(pids: Mapping[str, int], redis: int, postgres: int) -> Values:
+    """The CPU seconds of each process since its start. Those of Postgres include all its sessions."""
+    used = {f"cpu/{name}": usage_of(pid).cpu_s for name, pid in {**pids, "redis": redis}.items()}
+    return used | {"cpu/postgres": cpu_of_tree(postgres)}
+
+
 def load_average() -> Values:
     """How many processes of the whole machine wanted a core in the last minute."""
     return {"machine/load": os.getloadavg()[0]}
 
 
 def all_of_a_moment(pids: Mapping[str, int], redis: RedisServer, postgres: PostgresServer) -> Values:
-    """What is read without asking Postgres."""
-    return processes(pids, redis.pid or 0, postgres.pid or 0) | of_redis(redis) | load_average()
+    """What is read without asking Postgres. CPU seconds are those since the start."""
+    servers = redis.pid or 0, postgres.pid or 0
+    return processes(pids, *servers) | cpu_seconds(pids, *servers) | of_redis(redis) | load_average()

@@ -1,0 +1,147 @@
+"""The checks of each minute are broken once: by old rows, wrong figures, and a search that finds the wrong events."""
+
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+from aiohttp import web
+
+from filas.contract.identity import new_id
+from tests.e2e.pipeline import Pipeline
+from tests.shared.repository.rollup_rows import COLUMNS, INSERTS
+from tests.soak import life_cycle
+from tests.soak.results import Results
+from tests.soak.senders import Accepted
+from tests.soak.test_judgement import results
+
+EVENT = "11111111-1111-5111-8111-111111111111"
+EXECUTION = "22222222-2222-5222-8222-222222222222"
+
+
+class Api:
+    """An API that shows `points` of each figure, and finds `known` texts, each on the page after an empty one."""
+
+    def __init__(self) -> None:
+        self.points: list[dict[str, Any]] = []
+        self.built_until = datetime.now(UTC)
+        self.known: dict[str, str] = {}
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answers as the API does."""
+        cursor = None
+        data: Any
+        if request.path == "/api/search":
+            found = [{"id": self.known[request.query["q"]]}] if request.query["q"] in self.known else []
+            cursor = None if "cursor" in request.query else "next"
+            data = {"events": found if cursor is None else [], "entities": []}
+        elif request.path == "/api/executions":
+            data = [{"id": EXECUTION}]
+        else:
+            data = {"points": self.points, "builtUntil": self.built_until.isoformat()}
+        return web.json_response({"status": "success", "data": data, "nextCursor": cursor})
+
+
+@pytest.fixture
+def api() -> Api:
+    """What the stand-in answers."""
+    return Api()
+
+
+@pytest.fixture
+async def pipeline(api: Api, tmp_path: Path) -> AsyncIterator[Pipeline]:
+    """A pipeline without processes, whose API is the stand-in."""
+    app = web.Application()
+    app.router.add_get("/{path:.*}", api.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    found = Pipeline("redis://127.0.0.1:1/0", "", tmp_path)
+    found.admin_ports["ingest-admin"] = runner.addresses[0][1]
+    async with aiohttp.ClientSession() as found._session:
+        yield found
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def pool(postgres_dsn: str) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]"]:
+    """Connections to a fresh database."""
+    async with asyncpg.create_pool(postgres_dsn, min_size=1, max_size=1) as found:
+        yield found
+
+
+async def add_event(pool: "asyncpg.Pool[asyncpg.Record]", received: datetime) -> None:
+    """Adds a processed event."""
+    row = {"id": new_id(), "webhook": "shop", "status": "processed", "received": received, "processed": received}
+    await pool.execute(INSERTS["events"], *(row[column] for column in COLUMNS["events"]))
+
+
+def broken(run: Results) -> dict[str, int]:
+    """How often each check was broken."""
+    return {name: len(one.broken) for name, one in run.checks.items()}
+
+
+async def test_rows_that_are_too_old_are_found(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    """Retention is 10 minutes, and a row may be 3 minutes older."""
+    run = results()
+    await add_event(pool, datetime.now(UTC) - timedelta(minutes=12))
+    ages = await life_cycle.old_rows(pool, run)
+    assert broken(run) == {"old rows go: events": 0}
+    assert ages["oldest/events"] == pytest.approx(12, abs=0.5)
+    await add_event(pool, datetime.now(UTC) - timedelta(minutes=14))
+    await life_cycle.old_rows(pool, run)
+    assert broken(run) == {"old rows go: events": 1}
+
+
+async def test_figures_that_do_not_equal_the_rows_are_found(
+    pool: "asyncpg.Pool[asyncpg.Record]", pipeline: Pipeline, api: Api
+) -> None:
+    now = datetime.now(UTC)
+    minute = (now - timedelta(minutes=4)).replace(second=0, microsecond=0)
+    await add_event(pool, minute + timedelta(seconds=30))
+    api.points = [{"at": minute.isoformat(), "count": 1}]
+    run = results()
+    await life_cycle.figures(pipeline, pool, run, now - timedelta(hours=1))
+    # The stand-in shows the same figure of executions and deliveries, of which there are none.
+    assert broken(run) == {
+        "figures equal the rows: received": 0,
+        "figures equal the rows: executions": 1,
+        "figures equal the rows: deliveries": 1,
+    }
+    assert run.checks["figures equal the rows: executions"].broken == [f"minute 60: {minute:%H:%M}: 1, not 0"]
+    api.points = []
+    await life_cycle.figures(pipeline, pool, run, now - timedelta(hours=1))
+    assert run.checks["figures equal the rows: received"].broken == [f"minute 60: {minute:%H:%M}: 0, not 1"]
+
+
+async def test_minutes_that_are_not_built_are_not_compared(
+    pool: "asyncpg.Pool[asyncpg.Record]", pipeline: Pipeline, api: Api
+) -> None:
+    now = datetime.now(UTC)
+    await add_event(pool, now - timedelta(minutes=4))
+    api.built_until = now - timedelta(minutes=6)
+    run = results()
+    await life_cycle.figures(pipeline, pool, run, now - timedelta(hours=1))
+    assert run.checks == {}
+
+
+async def test_a_search_that_finds_the_wrong_events_is_found(pipeline: Pipeline, api: Api) -> None:
+    now = time.monotonic()
+    old = Accepted("order", "33333333-3333-5333-8333-333333333333", "gone", now - 14 * 60)
+    recent = [old, Accepted("order", EVENT, "new", now - 70), Accepted("order", EVENT, "newest", now)]
+    api.known = {"new": EVENT, EXECUTION: EXECUTION}
+    run = results()
+    await life_cycle.search(pipeline, run, recent)
+    assert set(broken(run).values()) == {0}
+    assert len(run.checks) == 3
+    api.known = {"gone": old.event_id}
+    await life_cycle.search(pipeline, run, recent)
+    assert broken(run) == {
+        "the search finds a new event": 1,
+        "the search finds a new execution": 1,
+        "the search finds nothing old": 1,
+    }
