@@ -36,7 +36,7 @@ EXPLAINED: Final = {
 """Tables that the retention of this run does not bound, and why."""
 
 NOT_JUDGED: Final = {
-    "redis/log": "Redis writes its log anew when it has doubled, and not before it has 64 MiB",
+    "redis/log": "Redis writes its log again when it has doubled, and not before it has 64 MiB",
     "postgres/database": "the sum of the tables and indexes, which are judged one by one",
     "machine/load": "other work on the machine",
     "rate/": "judged by its level",

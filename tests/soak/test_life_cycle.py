@@ -48,13 +48,13 @@ class Api:
 
 @pytest.fixture
 def api() -> Api:
-    """What the stand-in answers."""
+    """What the test API answers."""
     return Api()
 
 
 @pytest.fixture
 async def pipeline(api: Api, tmp_path: Path) -> AsyncIterator[Pipeline]:
-    """A pipeline without processes, whose API is the stand-in."""
+    """A pipeline without processes, whose API is the test API."""
     app = web.Application()
     app.router.add_get("/{path:.*}", api.handle)
     runner = web.AppRunner(app)
@@ -106,7 +106,7 @@ async def test_figures_that_do_not_equal_the_rows_are_found(
     api.points = [{"at": minute.isoformat(), "count": 1}]
     run = results()
     await life_cycle.figures(pipeline, pool, run, now - timedelta(hours=1))
-    # The stand-in shows the same figure of executions and deliveries, of which there are none.
+    # The test API shows the same figure of executions and deliveries, of which there are none.
     assert broken(run) == {
         "figures equal the rows: received": 0,
         "figures equal the rows: executions": 1,
