@@ -81,6 +81,11 @@ def print_counts(evidence: Evidence) -> None:
     statuses = Counter(f"{one.flow_id} {one.status}" for one in evidence.executions)
     repeated = len(evidence.messages) - len({one.key for one in evidence.messages})
     print(f"sent {len(evidence.sent)}, accepted {accepted}, refused tries {dict(refusals) or 0}")
+    kinds = Counter(
+        f"{one.kind} {'done' if one.answered_at else 'uncertain' if one.uncertain else 'refused'}"
+        for one in evidence.actions
+    )
+    print(f"actions of operators {dict(sorted(kinds.items()))}")
     print(f"executions {dict(sorted(statuses.items()))}")
     print(f"messages arrived {len(evidence.messages)}, of them repeated {repeated}; calls {len(evidence.calls)}")
 

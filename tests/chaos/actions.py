@@ -1,6 +1,6 @@
 """What operators have done during a run, as the answers of the API report it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -14,7 +14,7 @@ class Action:
 
     `operation` and `subject` are those that the audit has. `request` is the body. `asked_at` is the time of the first
     call, `answered_at` that of the answer with success, whose data is `answer`; None: there was none. `others` has each
-    other answer: a status, or the name of the error. `seen` is what the operator saw of the subject before.
+    other answer: a status, or the name of the error. `seen` is what the operator had seen of the subject before.
     """
 
     kind: Kind
@@ -33,11 +33,6 @@ class Action:
         return self.subject.partition("/")[2]
 
     @property
-    def confirmed(self) -> bool:
-        """Whether an answer said that it was done."""
-        return self.answered_at is not None
-
-    @property
     def uncertain(self) -> int:
         """How many of its calls may have changed something although no answer said so."""
         return sum(not one.startswith("4") for one in self.others)
@@ -45,9 +40,14 @@ class Action:
     @property
     def may_have_happened(self) -> bool:
         """False if each answer was a refusal."""
-        return self.confirmed or self.uncertain > 0
+        return self.answered_at is not None or self.uncertain > 0
 
 
-def possible(actions: Sequence[Action], kind: Kind) -> Iterable[Action]:
-    """The actions of the kind that were not only refused."""
-    return (one for one in actions if one.kind == kind and one.may_have_happened)
+def possible(actions: Sequence[Action], *kinds: Kind) -> Iterator[Action]:
+    """The actions of these kinds that were not only refused."""
+    return (one for one in actions if one.kind in kinds and one.may_have_happened)
+
+
+def confirmed(actions: Sequence[Action], *kinds: Kind) -> Iterator[tuple[Action, datetime]]:
+    """The actions of these kinds that an answer said to be done, each with the time of that answer."""
+    return ((one, one.answered_at) for one in actions if one.kind in kinds and one.answered_at is not None)

@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from tests.chaos.actions import Action, possible
 from tests.chaos.observed import Observed
@@ -25,6 +25,18 @@ from executions"""
 NOTIFICATIONS: Final = """
 select id::text, execution_id::text, status, idempotency_key as key, payload->>'text' as text, created_at
 from notifications where execution_id is not null"""
+
+STEPS: Final = """
+select execution_id::text, string_agg(concat_ws(' ', seq, node_id, coalesce(handle, '-')), ',' order by seq) as path
+from steps group by execution_id"""
+
+RUNS: Final = "select id::text, run from events where run > 0"
+
+VERSIONS: Final = """
+select v.flow_id, v.version, v.definition::text, v.created_at, v.version = f.published_version as published
+from flow_versions v join flows f on f.id = v.flow_id"""
+
+AUDIT: Final = "select action, subject, outcome from audit_entries where who = $1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,17 @@ class Notification:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a flow. `definition` is JSON."""
+
+    flow_id: str
+    version: int
+    definition: str
+    created_at: datetime
+    published: bool
+
+
 @dataclass(slots=True)
 class Evidence:
     """Everything that a run has left behind. `events` has the status of each event by its id. `ended` are the processes
@@ -77,6 +100,11 @@ class Evidence:
     began: datetime = EPOCH
     actions: Sequence[Action] = ()
     observed: Observed = field(default_factory=Observed)
+    stored: dict[str, dict[str, Any]] = field(default_factory=dict)
+    audit: Sequence[tuple[str, str, str]] = ()
+    runs: dict[str, int] = field(default_factory=dict)
+    versions: Sequence[Version] = ()
+    paths: dict[str, str] = field(default_factory=dict)
 
 
 def accepted(evidence: Evidence) -> Iterable[Sent]:
@@ -85,7 +113,17 @@ def accepted(evidence: Evidence) -> Iterable[Sent]:
 
 
 def by_event(evidence: Evidence) -> dict[str, list[Execution]]:
-    """The executions of each event, by its id, without those that replay another one."""
+    """The executions of each event, by its id, without those that replay another one, and without the newest ones of an
+    event that was replayed: one for each replay."""
+    found = of_events(evidence)
+    for event_id, runs in evidence.runs.items():
+        if event_id in found:
+            found[event_id] = sorted(found[event_id], key=lambda one: one.queued_at)[: -runs or None]
+    return found
+
+
+def of_events(evidence: Evidence) -> dict[str, list[Execution]]:
+    """The executions of each event, by its id, without those that replay another execution."""
     found: dict[str, list[Execution]] = defaultdict(list)
     for one in evidence.executions:
         if one.event_id is not None and one.replay_of is None:
@@ -96,3 +134,14 @@ def by_event(evidence: Evidence) -> dict[str, list[Execution]]:
 def cancelled(evidence: Evidence) -> frozenset[str]:
     """The ids of the executions that an operator may have cancelled."""
     return frozenset(one.name for one in possible(evidence.actions, "cancel"))
+
+
+def settled(evidence: Evidence, at: datetime, within_s: float) -> datetime:
+    """`within_s` after `at`, or after the end of the faults between."""
+    ends = [timedelta(seconds=one.ends_s) for one in evidence.faults if _overlaps(evidence, one, at, within_s)]
+    return max([at, *(evidence.began + end for end in ends)]) + timedelta(seconds=within_s)
+
+
+def _overlaps(evidence: Evidence, fault: Fault, at: datetime, within_s: float) -> bool:
+    since = (at - evidence.began).total_seconds()
+    return fault.at_s <= since + within_s and fault.ends_s + within_s >= since

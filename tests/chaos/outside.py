@@ -17,13 +17,14 @@ SLOW_S: Final = 1.5
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """A request that arrived: when (in seconds since the beginning), its path, idempotency key and body, and whether it
-    was answered with success."""
+    was answered with success. `edit` is the parameter of that name in its query."""
 
     at_s: float
     path: str
     key: str
     body: bytes
     answered_well: bool
+    edit: int = 0
 
 
 class Receiver:
@@ -57,7 +58,8 @@ class Receiver:
         is_broken = request.path.endswith("/broken")
         key = request.headers.get("Idempotency-Key", "")
         well = behaviour in ("well", "slow") and not is_broken
-        self.arrivals.append(Arrival(time.monotonic() - self.began, request.path, key, body, well))
+        edit = int(request.query.get("edit", 0))
+        self.arrivals.append(Arrival(time.monotonic() - self.began, request.path, key, body, well, edit))
         if behaviour == "slow":
             await asyncio.sleep(SLOW_S)
         if is_broken:

@@ -16,11 +16,24 @@ from filas.repository import migrate, roles
 from filas_local.servers import PostgresServer, RedisServer
 from tests.chaos import alerts, flows
 from tests.chaos.builds import Builds
-from tests.chaos.evidence import EXECUTIONS, NOTIFICATIONS, Evidence, Execution, Notification
+from tests.chaos.edits import Edits
+from tests.chaos.evidence import (
+    AUDIT,
+    EXECUTIONS,
+    NOTIFICATIONS,
+    RUNS,
+    STEPS,
+    VERSIONS,
+    Evidence,
+    Execution,
+    Notification,
+    Version,
+)
 from tests.chaos.faults import FAULTS
 from tests.chaos.installation import Installation
 from tests.chaos.links import Address, Link
 from tests.chaos.observer import Observer
+from tests.chaos.operators import NAME, Operators
 from tests.chaos.outside import Receiver
 from tests.chaos.schedule import LINKS, PROCESS_NAMES, RECEIVERS, Fault
 from tests.chaos.senders import Senders
@@ -80,8 +93,11 @@ class Run:
                 "DATABASE_URL": f"postgresql://{store}/{DATABASE}",
             }
         await stack.enter_async_context(pipeline)
-        await self._set_up(pipeline, links)
+        messages, crm = (f"http://127.0.0.1:{links[f'outside/{name}'].port}" for name in RECEIVERS)
+        await self._set_up(pipeline, messages, crm)
         observer = await stack.enter_async_context(Observer(pipeline, self.seed))
+        operators = Operators(pipeline, self.seed, Edits(self.seed, messages=messages, crm=crm))
+        await operators.start()
         senders = Senders(f"http://127.0.0.1:{pipeline.port}", self.seed, rate=self.rate)
         installation = Installation(pipeline, redis, postgres, DATABASE, links, receivers, builds)
         began, began_at = time.monotonic(), datetime.now(UTC)
@@ -89,6 +105,7 @@ class Run:
             receiver.began = began
         async with observer.during(began, began_at), asyncio.TaskGroup() as group:
             group.create_task(senders.run(self.seconds))
+            group.create_task(operators.run(self.seconds))
             breaking = [group.create_task(_break(installation, fault, began)) for fault in self.faults]
         faults = [one.result() for one in breaking]
         async with await asyncpg.create_pool(postgres.dsn(DATABASE), min_size=1, max_size=2) as pool:
@@ -106,11 +123,17 @@ class Run:
                 ended=pipeline.ended,
                 began=began_at,
                 observed=await observer.observed(pool, faults),
+                actions=operators.actions,
+                stored=await operators.stored(),
+                audit=[tuple(row) for row in await pool.fetch(AUDIT, NAME)],
+                runs={row["id"]: row["run"] for row in await pool.fetch(RUNS)},
+                paths={row["execution_id"]: row["path"] for row in await pool.fetch(STEPS)},
+                versions=[Version(**row) for row in await pool.fetch(VERSIONS)],
             )
 
-    async def _set_up(self, pipeline: Pipeline, links: dict[str, Link]) -> None:
-        """Stores the definitions, and waits until the public listener knows them."""
-        messages, crm = (f"http://127.0.0.1:{links[f'outside/{name}'].port}" for name in RECEIVERS)
+    async def _set_up(self, pipeline: Pipeline, messages: str, crm: str) -> None:
+        """Stores the definitions, and waits until the public listener knows them. `messages` and `crm` are the
+        addresses outside."""
         for name, channel in flows.channels(messages).items():
             await pipeline.api("PUT", f"/api/channels/{name}", channel)
         # A flow comes after the flows that it uses.

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from tests.chaos import alert_cases, observed_cases
+from tests.chaos import alert_cases, observed_cases, operator_cases
 from tests.chaos.actions import Action
 from tests.chaos.checker import CHECKS, breaches
 from tests.chaos.dashboards import Frame
@@ -42,21 +42,27 @@ def execution(number: int, flow: str, output: str | None = None, **changes: obje
     return Execution(**(values | changes))  # type: ignore[arg-type] # values of several types
 
 
-def message(number: int, part: int = 1) -> tuple[Notification, Arrival]:
+def message(number: int, text: str, part: int = 1) -> tuple[Notification, Arrival]:
     key = f"key-{number}-{part}"
     body = msgspec.json.encode({"id": key})
     return (
-        Notification(f"message-{number}-{part}", f"execution-{number}", "delivered", key, "text", BEGAN),
+        Notification(f"message-{number}-{part}", f"execution-{number}", "delivered", key, text, BEGAN),
         Arrival(1.0, "/messages-a", key, body, answered_well=True),
     )
 
 
 def good() -> Evidence:
     """A contact's order, question with its answer, broken call, and survey without an answer."""
-    messages = [message(1), message(2), message(2, 2), message(5)]
+    messages = [
+        message(1, "order c:1"),
+        message(2, "question c:2"),
+        message(2, "answer c:3", 2),
+        message(5, "survey d:5"),
+    ]
     call = msgspec.json.encode({"n": "c:1", "execution": "execution-1"})
-    found = Evidence(
+    evidence = Evidence(
         faults=[],
+        began=BEGAN,
         sent=[sent(1, "order"), sent(2, "ask"), sent(3, "ask"), sent(4, "broken"), sent(5, "survey", "d")],
         events={f"event-{number}": "processed" for number in range(1, 6)},
         executions=[
@@ -69,11 +75,11 @@ def good() -> Evidence:
         notifications=[one for one, _ in messages],
         messages=[one for _, one in messages],
         calls=[Arrival(0.5, "/orders", "call-1", call, answered_well=True)],
-        began=BEGAN,
         observed=observed_cases.observed(),
     )
-    alert_cases.add_alerts(found)
-    return found
+    operator_cases.add(evidence)
+    alert_cases.add_alerts(evidence)
+    return evidence
 
 
 def change(evidence: Evidence, number: int, **changes: object) -> None:
@@ -113,7 +119,7 @@ BROKEN: dict[str, list[Callable[[Evidence], None]]] = {
         lambda found: found.events.update({"event-1": "ignored"}),
     ],
     "every_event_runs_once": [
-        lambda found: setattr(found, "executions", found.executions[:-1]),
+        lambda found: change(found, 4, event_id=None),
         lambda found: setattr(found, "executions", [*found.executions, execution(4, "broken", id="twice")]),
         lambda found: change(found, 4, status="running"),
         lambda found: change(found, 2, status="waiting-input"),
@@ -143,6 +149,7 @@ BROKEN: dict[str, list[Callable[[Evidence], None]]] = {
     "nothing_is_left_in_the_queues": [lambda found: setattr(found, "unfinished_jobs", 2)],
     **observed_cases.BROKEN,
     **alert_cases.BROKEN,
+    **operator_cases.BROKEN,
 }
 
 
@@ -201,7 +208,7 @@ def cancel(number: int) -> Action:
 
 def test_a_message_after_a_cancelled_question_may_ask_its_own() -> None:
     evidence = good()
-    evidence.actions = [cancel(2)]
+    evidence.actions = [*evidence.actions, cancel(2)]
     change(evidence, 2, status="cancelled", output=None)
     change(evidence, 3, resumed_id=None, status="waiting-input")
     assert "answers_reach_their_questions" not in {one.promise for one in breaches(evidence)}
@@ -210,7 +217,8 @@ def test_a_message_after_a_cancelled_question_may_ask_its_own() -> None:
 
 def test_a_question_stays_open_if_the_message_that_could_answer_it_is_cancelled() -> None:
     evidence = good()
-    evidence.actions = [cancel(3)]
+    evidence.actions = [*evidence.actions, cancel(3)]
+    evidence.audit = [*evidence.audit, ("cancelExecution", "executions/execution-3", "done")]
     change(evidence, 2, status="waiting-input", output=None)
     change(evidence, 3, resumed_id=None, status="cancelled")
     assert breaches(evidence) == []

@@ -201,7 +201,14 @@ def _something_waited(evidence: Evidence, firing: Firing) -> bool:
     waited = any(
         one.queued_at <= since and (one.started_at is None or one.started_at >= until) for one in evidence.executions
     )
-    return waited or bool(_near(evidence, firing.fired_at, AFTER_S + LATE_S)) or bool(evidence.actions)
+    return waited or _was_paused(evidence, firing) or bool(_near(evidence, firing.fired_at, AFTER_S + LATE_S))
+
+
+def _was_paused(evidence: Evidence, firing: Firing) -> bool:
+    """Whether an operator paused the queue at about that time."""
+    soon = timedelta(seconds=AFTER_S + LATE_S)
+    pauses = [one.asked_at for one in possible(evidence.actions, "pause") if one.name == firing.subject]
+    return any(at <= firing.fired_at <= at + soon for at in pauses)
 
 
 def _near(evidence: Evidence, at: datetime, after_s: float) -> list[Fault]:
