@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from tests.chaos.actions import possible
 from tests.chaos.evidence import Evidence
 from tests.chaos.schedule import Fault
 
@@ -63,14 +64,15 @@ def pages_answer(evidence: Evidence) -> Iterator[str]:
 def figures_are_possible(evidence: Evidence) -> Iterator[str]:
     """No figure exceeds what was sent until then, and none goes back unless Redis has lost its data."""
     begun = sorted(at_s for one in evidence.sent for at_s in one.requests)
+    replays = sum(1 + one.uncertain for one in possible(evidence.actions, "replay-event", "replay-letter"))
     before: dict[str, tuple[float, float, int]] = {}
     for one in sorted(evidence.observed.readings, key=lambda each: each.asked_s):
         if not one.figures:
             continue
-        possible = bisect_right(begun, one.at_s + SKEW_S)
+        most = bisect_right(begun, one.at_s + SKEW_S) + replays
         jobs = sum(count for name, count in one.figures.items() if name.startswith("webhook "))
-        if jobs > possible:
-            yield f"{jobs} jobs of webhooks at {one.at_s:.1f} s, of {possible} requests"
+        if jobs > most:
+            yield f"{jobs} jobs of webhooks at {one.at_s:.1f} s, of {most} requests and replays"
         for queue in QUEUES:
             name, completed = f"{queue} completed", one.figures[f"{queue} completed"]
             asked_s, at_s, last = before.get(name, (0.0, 0.0, 0))
