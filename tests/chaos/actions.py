@@ -10,7 +10,7 @@ Kind = Literal["cancel", "replay", "replay-event", "replay-letter", "pause", "re
 
 @dataclass(slots=True)
 class Action:
-    """One action, which was repeated until an answer said that it was done or refused.
+    """One action, which was repeated until an answer reported that it was done or refused.
 
     `operation` and `subject` are those that the audit has. `request` is the body. `asked_at` is the time of the first
     call, `answered_at` that of the answer with success, whose data is `answer`; None: there was none. `others` has each
@@ -34,7 +34,7 @@ class Action:
 
     @property
     def uncertain(self) -> int:
-        """How many of its calls may have changed something although no answer said so."""
+        """How many of its calls may have changed something although no answer reported it."""
         return sum(not one.startswith("4") for one in self.others)
 
     @property
@@ -49,5 +49,5 @@ def possible(actions: Sequence[Action], *kinds: Kind) -> Iterator[Action]:
 
 
 def confirmed(actions: Sequence[Action], *kinds: Kind) -> Iterator[tuple[Action, datetime]]:
-    """The actions of these kinds that an answer said to be done, each with the time of that answer."""
+    """The actions of these kinds that an answer reported as done, each with the time of that answer."""
     return ((one, one.answered_at) for one in actions if one.kind in kinds and one.answered_at is not None)

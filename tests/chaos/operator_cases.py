@@ -180,7 +180,7 @@ BROKEN: Final[dict[str, list[Callable[[Evidence], None]]]] = {
         lambda found: _without(found, "execution-6"),
         lambda found: change(found, "execution-6", status="running"),
     ],
-    "a_replay_ends_as_its_flow_says": [lambda found: change(found, "execution-6", output="c:2")],
+    "a_replay_ends_as_it_should": [lambda found: change(found, "execution-6", output="c:2")],
     "the_original_of_a_replay_stays": [
         lambda found: change(found, "execution-1", ended_at=_at(found, 15)),
         lambda found: change(found, "execution-1", status="failed"),
@@ -201,7 +201,7 @@ BROKEN: Final[dict[str, list[Callable[[Evidence], None]]]] = {
         lambda found: found.stored["flows/order"].update(version=1),
         lambda found: found.stored["webhooks/order-messages-c"].update(enabled=False),
     ],
-    "messages_go_where_their_channel_says": [_arrive_at_the_former_address],
+    "messages_go_to_the_address_of_their_channel": [_arrive_at_the_former_address],
     "a_disabled_webhook_accepts_nothing": [_accept_while_disabled],
     "a_disabled_schedule_starts_nothing": [lambda found: change(found, "tick-1", queued_at=_at(found, 32))],
     "no_action_is_refused_without_reason": [

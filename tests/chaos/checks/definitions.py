@@ -64,7 +64,7 @@ def the_newest_edit_is_stored(evidence: Evidence) -> Iterator[str]:
             yield f"{subject} has another {different} than the last edit"
 
 
-def messages_go_where_their_channel_says(evidence: Evidence) -> Iterator[str]:
+def messages_go_to_the_address_of_their_channel(evidence: Evidence) -> Iterator[str]:
     """A message that is sent after the edit of its channel was confirmed goes to the new address."""
     edits = [(one, at) for one, at in confirmed(evidence.actions, "edit") if one.operation == "putChannel"]
     for action, at in edits:

@@ -32,7 +32,7 @@ def a_replay_makes_one_execution(evidence: Evidence) -> Iterator[str]:
             yield f"the replay {action.answer['id']} of execution {action.name} was confirmed and is missing"
 
 
-def a_replay_ends_as_its_flow_says(evidence: Evidence) -> Iterator[str]:
+def a_replay_ends_as_it_should(evidence: Evidence) -> Iterator[str]:
     """The replay of a webhook's execution has the output of that webhook, from its own calls."""
     names = {one.event_id: one.name for one in evidence.sent}
     for execution in evidence.executions:
