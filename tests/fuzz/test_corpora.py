@@ -48,6 +48,12 @@ OUTSIDE_FACING = (
     "ingest.api.routing.body_errors",
     "ingest.api.routing.identifiers",
     "ingest.api.routing.request_parsing",
+    "ingest.dashboard.definition_forms",
+    "ingest.dashboard.flash",
+    "ingest.dashboard.live_pages",
+    "ingest.dashboard.pages",
+    "ingest.dashboard.preferences",
+    "ingest.dashboard.sessions",
     "ingest.decoding",
     "ingest.event.body_parsing",
     "ingest.event.conversation",
@@ -93,6 +99,11 @@ OUTSIDE_FACING = (
 NOT_PARSERS = {
     "filas.flows.definition.editor_hints": "texts for the editor",
     "filas.flows.definition.json_schema": "the published schema",
+    "ingest.dashboard.pages.analytics.views": "which charts a view has",
+    "ingest.dashboard.pages.component_graph": "a page for development",
+    "ingest.dashboard.pages.components": "a page for development",
+    "ingest.dashboard.pages.sample_form": "a page for development",
+    "ingest.dashboard.sessions.first_page": "a query of the stores",
 }
 """Modules of these packages that read nothing from outside, with what they have instead."""
 

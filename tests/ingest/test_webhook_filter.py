@@ -77,6 +77,14 @@ def test_the_filter_reads_the_message_as_flows_do() -> None:
     assert outcome(body, rule_of(sender, "equals", "channel"), "telegram") == "filter"
 
 
+def test_an_expression_reads_the_other_addresses_of_a_contact() -> None:
+    """They are a list. An expression that reads the whole message needs them to be a value of CEL."""
+    body = whatsapp.message("text", {"body": "oi"}, from_user_id="US.1")
+    for expression in ("message != null && message.kind == 'text'", "'US.1' in message.aliases"):
+        assert outcome(body, {"expression": expression}, "meta") is None
+    assert outcome(body, {"expression": "message.aliases.size() > 1"}, "meta") == "filter"
+
+
 def test_the_kind_comes_first() -> None:
     reaction = whatsapp.message("reaction", {"message_id": "wamid.B", "emoji": "❤️"})
     assert outcome(reaction, {"expression": "false"}, "meta") == "kind:reaction"

@@ -90,3 +90,13 @@ def test_every_note_has_a_text_in_both_languages() -> None:
     }
     for code, (_, text) in NOTE_TEXTS.items():
         assert str(english[f"import-notes.{code}"]) == text
+
+
+async def test_errors_without_a_node_are_shown(browser: Browser) -> None:
+    """An error of the whole flow has no node, and one of the whole document has no field either."""
+    for definition, word in (("{}", "nodes: is required"), ("[]", "got `array`")):
+        fields = {"id": "from-typebot", "definition": definition, "publish": "1"}
+        refused = await browser.post("/flows/import/store", fields, status=422)
+        assert word in refused.text
+        edited = await browser.post("/flows/new/edit", fields, status=refused.status)
+        assert word in edited.text

@@ -199,6 +199,16 @@ async def test_a_roll_back_does_not_undo_what_another_one_published(browser: Bro
     assert (await api.get("/flows/orders")).data["version"] == 3
 
 
+async def test_a_version_with_an_error_of_the_whole_flow_is_refused(browser: Browser, api: Api) -> None:
+    """Such an error has no node. An earlier version of Filas may have published the flow."""
+    await stored(api, FLOW, SECOND)
+    statement = "update flow_versions set definition = $1 where flow_id = 'orders' and version = 1"
+    await api.database.fetch(statement, json.dumps({"name": "First", "nodes": [], "edges": []}))
+    page = await browser.open("/flows/orders/versions/1/roll-back")
+    refused = await browser.submit(page, "/dashboard/flows/orders/versions/1/roll-back", status=422)
+    assert "expected a list of at least 1 entry" in refused.text
+
+
 async def test_a_version_that_fails_todays_checks_is_published_if_only_a_use_is_missing(
     browser: Browser, api: Api
 ) -> None:

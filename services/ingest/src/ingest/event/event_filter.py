@@ -49,10 +49,12 @@ def _matches(rule: FilterRule, values: Scope) -> bool:
 
 
 def _message_root(scope: Scope, message: IncomingMessage | None) -> Scope | None:
-    """`message`: every field that a message can have, null where it has none, and `raw`, the provider's original."""
+    """`message`: every field that a message can have, null where it has none, and `raw`, the provider's original. Its
+    values are those of JSON: CEL knows no tuple."""
     if message is None:
         return None
-    fields = msgspec.to_builtins(message)
+    built = msgspec.to_builtins(message)
+    fields = {name: list(value) if isinstance(value, tuple) else value for name, value in built.items()}
     raw: Any = scope["body"]
     for segment in message.raw_path:
         raw = raw[segment]
