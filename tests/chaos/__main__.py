@@ -1,6 +1,7 @@
 """Runs a schedule of faults and checks the promises.
 
-    python -m tests.chaos [--seed N] [--seconds S] [--rate R] [--without N …] [--shorten]
+    python -m tests.chaos [--seed N] [--seconds S] [--rate R] [--sentinels] [--kinds KIND …]
+        [--without N …] [--shorten]
 
 Prints the seed, the schedule, the counts, and each breach. A breach can be repeated with its seed. `--without` leaves
 faults out by their number; `--shorten` leaves out one fault after the other as long as a breach of the same promise
@@ -19,7 +20,7 @@ import uvloop
 from tests.chaos.checker import Breach, breaches
 from tests.chaos.evidence import Evidence
 from tests.chaos.run import Run
-from tests.chaos.schedule import schedule
+from tests.chaos.schedule import KINDS, Fault, schedule
 
 SHOWN = 5
 """How many breaches of one promise are printed."""
@@ -31,6 +32,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="default: a random one, which is printed")
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--rate", type=float, default=200.0, help="webhooks per second")
+    parser.add_argument(
+        "--sentinels",
+        action=argparse.BooleanOptionalAction,
+        help="whether Redis has a replica that Sentinels promote; default: with even seeds",
+    )
+    parser.add_argument("--kinds", nargs="*", choices=list(KINDS), default=list(KINDS), metavar="KIND")
     parser.add_argument("--without", type=int, nargs="*", default=[], help="numbers of faults to leave out")
     parser.add_argument("--shorten", action="store_true", help="find the faults that a breach needs")
     parser.add_argument("--logs", type=Path, default=Path("build/chaos"), help="the directory of the processes' output")
@@ -44,13 +51,14 @@ def main() -> int:
 
 def run(seed: int, options: argparse.Namespace, without: Sequence[int]) -> list[Breach]:
     """One run. Prints what happened; returns the breaches."""
-    faults = schedule(seed, options.seconds, without=without)
+    faults = planned(seed, options, without)
     left_out = f", without {' '.join(map(str, without))}" if without else ""
     print(
         f"seed {seed}, {options.seconds:g} s at {options.rate:g} webhooks/s, {len(faults)} faults{left_out}", flush=True
     )
     options.logs.mkdir(parents=True, exist_ok=True)
-    run = Run(seed, faults, seconds=options.seconds, rate=options.rate, logs=options.logs)
+    sentinels = seed % 2 == 0 if options.sentinels is None else options.sentinels
+    run = Run(seed, faults, seconds=options.seconds, rate=options.rate, logs=options.logs, sentinels=sentinels)
     evidence = uvloop.run(run.evidence())
     print_counts(evidence)
     found = breaches(evidence)
@@ -58,19 +66,26 @@ def run(seed: int, options: argparse.Namespace, without: Sequence[int]) -> list[
         print(f"BREACH: {promise.replace('_', ' ')}: {count}")
         for one in [each for each in found if each.promise == promise][:SHOWN]:
             print(f"  {one.account}")
-    print("no breach" if not found else f"repeat: python -m tests.chaos --seed {seed} --seconds {options.seconds:g}")
+    topology = "--sentinels" if sentinels else "--no-sentinels"
+    repeat = f"repeat: python -m tests.chaos --seed {seed} --seconds {options.seconds:g} {topology}"
+    print(repeat if found else "no breach")
     sys.stdout.flush()
     return found
+
+
+def planned(seed: int, options: argparse.Namespace, without: Sequence[int]) -> list[Fault]:
+    """The faults of a run."""
+    return schedule(seed, options.seconds, kinds=options.kinds, without=without)
 
 
 def shorten(seed: int, options: argparse.Namespace, promises: set[str]) -> None:
     """Leaves out each fault in turn. A fault without which no breach of `promises` remains is needed."""
     without = list(options.without)
-    for fault in schedule(seed, options.seconds, without=without):
+    for fault in planned(seed, options, without):
         found = run(seed, options, [*without, fault.number])
         if promises & {one.promise for one in found}:
             without.append(fault.number)
-    needed = schedule(seed, options.seconds, without=without)
+    needed = planned(seed, options, without)
     print(f"needed: {'; '.join(map(str, needed)) or 'no fault'}\nrepeat with --without {' '.join(map(str, without))}")
 
 

@@ -3,6 +3,7 @@ slow, cut, or open in one direction only."""
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, Self, cast
 
@@ -21,11 +22,13 @@ class Link:
     """Forwards connections from a port of its own to `target`.
 
     `slow` delays the data of each direction by SLOW_S. `cut` closes every connection and refuses new ones. `one-way`
-    passes what the process sends, and holds back every answer until the link is open again.
+    passes what the process sends, and holds back every answer until the link is open again. `rewrite` changes each
+    piece of an answer.
     """
 
-    def __init__(self, target: Address) -> None:
+    def __init__(self, target: Address, *, rewrite: Callable[[bytes], bytes] = bytes) -> None:
         self.target = target
+        self.rewrite = rewrite
         self.mode: Mode = "open"
         self._server: asyncio.Server | None = None
         self._ends: set[_End] = set()
@@ -165,6 +168,9 @@ class _Far(_End):
     def __init__(self, link: Link, near: _End) -> None:
         super().__init__(link)
         self.other = near
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(self.link.rewrite(data))
 
 
 class _Near(_End):

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
-from tests.chaos.installation import Installation, Maker
-from tests.chaos.links import Link, Mode
+from tests.chaos.installation import Installation, Maker, Way
+from tests.chaos.links import Mode
 from tests.chaos.outside import Behaviour
 from tests.chaos.schedule import Fault
 
@@ -35,7 +35,7 @@ def _receiver_down(installation: Installation, fault: Fault) -> AbstractAsyncCon
 
 
 @asynccontextmanager
-async def _mode(link: Link, mode: Mode) -> AsyncIterator[None]:
+async def _mode(link: Way, mode: Mode) -> AsyncIterator[None]:
     link.set(mode)
     try:
         yield

@@ -1,11 +1,9 @@
 """One run: starts everything, sends, breaks, waits until the work has ended, and collects the evidence."""
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -13,7 +11,6 @@ from typing import Final
 import asyncpg
 
 from filas.repository import migrate, roles
-from filas_local.servers import PostgresServer, RedisServer
 from tests.chaos import alerts, flows
 from tests.chaos.builds import Builds
 from tests.chaos.edits import Edits
@@ -29,14 +26,17 @@ from tests.chaos.evidence import (
     Notification,
     Version,
 )
+from tests.chaos.fault_times import FaultTimes
 from tests.chaos.faults import FAULTS
-from tests.chaos.installation import Installation
-from tests.chaos.links import Address, Link
+from tests.chaos.installation import Installation, Way
+from tests.chaos.links import Link
 from tests.chaos.observer import Observer
 from tests.chaos.operators import NAME, Operators
 from tests.chaos.outside import Receiver
-from tests.chaos.schedule import LINKS, PROCESS_NAMES, RECEIVERS, Fault
+from tests.chaos.postgres_faults import backed_up
+from tests.chaos.schedule import PROCESS_NAMES, RECEIVERS, Fault
 from tests.chaos.senders import Senders
+from tests.chaos.stores import Stores, running_stores
 from tests.e2e.pipeline import Pipeline
 from tests.hostile.write_audit import WriteAudit
 from tests.process_table import WORKERS
@@ -55,63 +55,74 @@ select (select count(*) from events where status not in ('processed', 'ignored',
 class Run:
     """A run with the given faults. `rate` is in webhooks per second."""
 
-    def __init__(self, seed: int, faults: Sequence[Fault], *, seconds: float, rate: float, logs: Path) -> None:
+    def __init__(
+        self, seed: int, faults: Sequence[Fault], *, seconds: float, rate: float, logs: Path, sentinels: bool
+    ) -> None:
         self.seed = seed
         self.faults = faults
+        self.sentinels = sentinels
         self.seconds = seconds
         self.rate = rate
         self._logs = logs
 
     async def evidence(self) -> Evidence:
         """Runs, and returns what can be checked."""
-        with tempfile.TemporaryDirectory(prefix="filas-chaos-") as name:
-            home = Path(name)
-            with PostgresServer(home / "postgres") as postgres, RedisServer(home / "redis") as redis:
-                postgres.ensure_database(DATABASE)
-                await roles.create_roles(postgres.dsn(DATABASE), {})
-                await migrate.migrate(postgres.dsn(DATABASE))
-                async with AsyncExitStack() as stack:
-                    return await self._with_servers(postgres, redis, stack)
+        with running_stores(self._logs, sentinels=self.sentinels) as stores:
+            stores.postgres.ensure_database(DATABASE)
+            await roles.create_roles(stores.postgres.dsn(DATABASE), {})
+            await migrate.migrate(stores.postgres.dsn(DATABASE))
+            async with AsyncExitStack() as stack:
+                return await self._with_stores(stores, stack)
 
-    async def _with_servers(self, postgres: PostgresServer, redis: RedisServer, stack: AsyncExitStack) -> Evidence:
+    async def _with_stores(self, stores: Stores, stack: AsyncExitStack) -> Evidence:
+        postgres = stores.postgres
         receivers = {name: await stack.enter_async_context(Receiver()) for name in RECEIVERS}
-        targets: dict[str, Address] = {
-            "redis": (redis.host, redis.port),
-            "postgres": postgres.socket_dir / ".s.PGSQL.5432",
+        outside = {
+            name: await stack.enter_async_context(Link(("127.0.0.1", one.port))) for name, one in receivers.items()
         }
-        targets |= {name: ("127.0.0.1", one.port) for name, one in receivers.items()}
-        links = {name: await stack.enter_async_context(Link(targets[name.partition("/")[2]])) for name in LINKS}
+        links: dict[str, Way] = {f"outside/{name}": one for name, one in outside.items()}
         audit = WriteAudit(postgres, PROCESS_NAMES, DATABASE)
-        pipeline = Pipeline(redis.url, postgres.dsn(DATABASE), self._logs, twice=WORKERS, forked=False)
+        pipeline = Pipeline(stores.redis.current.url, postgres.dsn(DATABASE), self._logs, twice=WORKERS, forked=False)
         pipeline.environment["ALERT_EVERY_S"] = str(alerts.EVERY_S)
         builds = Builds(self._logs)
         for process in PROCESS_NAMES:
             pipeline.wrappers[process] = builds.wrapper(process, builds.newest)
-            store = f"{audit.user(process)}@127.0.0.1:{links[f'{process}/postgres'].port}"
+            to_postgres = await stack.enter_async_context(Link(postgres.socket_dir / ".s.PGSQL.5432"))
+            to_redis = await stack.enter_async_context(stores.redis.links())
+            links |= {f"{process}/postgres": to_postgres, f"{process}/redis": to_redis}
+            store = f"{audit.user(process)}@127.0.0.1:{to_postgres.port}"
             pipeline.own_environment[process] = {
-                "REDIS_PORT": str(links[f"{process}/redis"].port),
+                **to_redis.environment,
                 "DATABASE_URL": f"postgresql://{store}/{DATABASE}",
             }
         await stack.enter_async_context(pipeline)
-        messages, crm = (f"http://127.0.0.1:{links[f'outside/{name}'].port}" for name in RECEIVERS)
+        messages, crm = (f"http://127.0.0.1:{outside[name].port}" for name in RECEIVERS)
         await self._set_up(pipeline, messages, crm)
         observer = await stack.enter_async_context(Observer(pipeline, self.seed))
         operators = Operators(pipeline, self.seed, Edits(self.seed, messages=messages, crm=crm))
         await operators.start()
         senders = Senders(f"http://127.0.0.1:{pipeline.port}", self.seed, rate=self.rate)
-        installation = Installation(pipeline, redis, postgres, DATABASE, links, receivers, builds)
-        began, began_at = time.monotonic(), datetime.now(UTC)
-        for receiver in receivers.values():
-            receiver.began = began
-        async with observer.during(began, began_at), asyncio.TaskGroup() as group:
+        installation = Installation(pipeline, stores, DATABASE, links, receivers, builds)
+        possible = [one for one in self.faults if one.kind not in stores.impossible]
+        for kind in sorted({one.kind for one in self.faults} & set(stores.impossible)):
+            print(f"  left out: {kind}: {stores.impossible[kind]}", flush=True)
+        async with AsyncExitStack() as during:
+            if any(one.kind == "postgres-failover" for one in possible):
+                await during.enter_async_context(backed_up(postgres))
+            began, began_at = time.monotonic(), datetime.now(UTC)
+            for receiver in receivers.values():
+                receiver.began = began
+            times = FaultTimes(began, sentinels=self.sentinels)
+            await during.enter_async_context(observer.during(began, began_at))
+            group = await during.enter_async_context(asyncio.TaskGroup())
             group.create_task(senders.run(self.seconds))
             group.create_task(operators.run(self.seconds))
-            breaking = [group.create_task(_break(installation, fault, began)) for fault in self.faults]
-        faults = [one.result() for one in breaking]
+            for fault in possible:
+                group.create_task(_break(installation, fault, times))
         async with await asyncpg.create_pool(postgres.dsn(DATABASE), min_size=1, max_size=2) as pool:
             await self._drain(pool, pipeline)
             return Evidence(
-                faults=faults,
+                faults=times.made,
                 sent=senders.sent,
                 events={row["id"]: row["status"] for row in await pool.fetch("select id::text, status from events")},
                 executions=[Execution(**row) for row in await pool.fetch(EXECUTIONS)],
@@ -122,7 +133,7 @@ class Run:
                 writes_without_claim=await asyncio.to_thread(audit.faults),
                 ended=pipeline.ended,
                 began=began_at,
-                observed=await observer.observed(pool, faults),
+                observed=await observer.observed(pool, times.made),
                 actions=operators.actions,
                 stored=await operators.stored(),
                 audit=[tuple(row) for row in await pool.fetch(AUDIT, NAME)],
@@ -168,14 +179,12 @@ class Run:
             await asyncio.sleep(0.5)
 
 
-async def _break(installation: Installation, fault: Fault, began: float) -> Fault:
-    """Makes the fault and ends it. Returns it with the times in which it happened: a process takes a while to drain."""
+async def _break(installation: Installation, fault: Fault, times: FaultTimes) -> None:
     await asyncio.sleep(fault.at_s)
-    print(f"  {fault}", flush=True)
-    begun_s = time.monotonic() - began
-    async with FAULTS[fault.kind](installation, fault):
-        await asyncio.sleep(fault.lasts_s)
-    return replace(fault, at_s=begun_s, lasts_s=time.monotonic() - began - begun_s)
+    async with times.recorded(fault):
+        print(f"  {fault}", flush=True)
+        async with FAULTS[fault.kind](installation, fault):
+            await asyncio.sleep(fault.lasts_s)
 
 
 async def _unfinished_jobs(pipeline: Pipeline) -> int:

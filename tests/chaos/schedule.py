@@ -38,8 +38,11 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "store-kill": STORES,
     "store-stall": STORES,
     "store-full": STORES,
+    "store-disk-full": STORES,
     "redis-flush": ("redis",),
+    "redis-failover": ("redis",),
     "postgres-lock": ("postgres",),
+    "postgres-failover": ("postgres",),
     "link-slow": LINKS,
     "link-cut": LINKS,
     "link-one-way": LINKS,
@@ -55,19 +58,23 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
 """Each kind of fault, and what it can hit. `rolling-restart`: one process after the other, as a deploy does. `upgrade`:
 the processes get a build with a newer job schema, go back, and get it again with all others. `clock-…`: the wall clock
 of a worker is ahead or behind. `store-full`: Redis at its memory limit, Postgres without a free connection.
-`postgres-lock`: a session holds a lock on a busy table. `receiver-busy`: answers 429."""
+`store-disk-full`: the file system of its data. `postgres-lock`: a session holds a lock on a busy table.
+`redis-failover`: the replica is promoted. `postgres-failover`: to a restored backup. `receiver-busy`: answers 429."""
 
 PROCESS_KINDS: Final = frozenset({"kill", "stop", "restart", "rolling-restart", "upgrade"})
 
-STORE_KINDS: Final = frozenset({"store-kill", "store-stall", "store-full", "redis-flush", "postgres-lock"})
-
-LOSES_REDIS: Final = frozenset({"redis-flush"})
+LOSES_REDIS: Final = frozenset({"redis-flush", "redis-failover"})
 
 LONG_KINDS: Final = frozenset({"rolling-restart", "upgrade"})
 """Others come and go while these last."""
 
 MOST_AT_ONCE: Final = 3
-SHORTEST_S, LONGEST_S = 1.0, 8.0
+LASTS_S: Final = (1.0, 8.0)
+"""How long a fault lasts, at least and at most."""
+
+LONGER_S: Final = {"store-disk-full": (4.0, 12.0), "redis-failover": (12.0, 20.0), "postgres-failover": (8.0, 16.0)}
+"""The same for kinds that need longer to have their effect or to be over."""
+
 REPLACED_IN_S: Final = 3.0
 """How long the replacement of one process takes at load, about: it drains, starts and becomes ready."""
 
@@ -82,13 +89,14 @@ one until it has been written to both: the promise is about the loss of one stor
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One fault. `number` counts from 1, so that a run can leave it out; the times are in seconds, `at_s` from the
-    beginning of the run."""
+    beginning of the run. `may_promote`: Sentinels may make another server the master meanwhile."""
 
     number: int
     kind: str
     target: str
     at_s: float
     lasts_s: float
+    may_promote: bool = False
 
     @property
     def ends_s(self) -> float:
@@ -109,39 +117,46 @@ class Fault:
 
     @property
     def store(self) -> str | None:
-        """The store that it makes unavailable, or None."""
-        return self.target if self.kind in STORE_KINDS else None
+        """The store that it makes unavailable, or None. A fault of a link of `ingest` does so too: `ingest` accepts
+        with the other store alone."""
+        process, _, other = self.target.partition("/")
+        if process in STORES:
+            return process
+        return other if process == "ingest" and other in STORES else None
 
     @property
     def loses_redis(self) -> bool:
-        """Whether Redis loses data, so that its counters begin again."""
-        return self.kind in LOSES_REDIS
+        """Whether Redis loses data, so that its counters begin again or go back."""
+        return self.kind in LOSES_REDIS or self.may_promote
 
     def __str__(self) -> str:
         return f"#{self.number} {self.kind} {self.target} from {self.at_s:.1f} s for {self.lasts_s:.1f} s"
 
 
-def schedule(seed: int, seconds: float, *, without: Iterable[int] = ()) -> list[Fault]:
+def schedule(
+    seed: int, seconds: float, *, kinds: Sequence[str] = tuple(KINDS), without: Iterable[int] = ()
+) -> list[Fault]:
     """The faults of a run of `seconds`, in the order of their beginnings: one to three in each window, then a pause.
 
-    The same seed gives the same faults. `without` are the numbers of faults to leave out; the others stay as they are.
+    The same seed and kinds give the same faults. `without` are the numbers of faults to leave out; the others stay as
+    they are.
     Two faults that overlap have different targets and at most one store between them.
     """
     chance = random.Random(seed)
     faults: list[Fault] = []
-    kinds: list[str] = []
+    left: list[str] = []
     at = chance.uniform(*PAUSE_S)
     while at < seconds:
         ends = at
         for _ in range(chance.randint(1, MOST_AT_ONCE)):
-            if not kinds:  # each kind once, in a random order, before one comes again
-                kinds = chance.sample(list(KINDS), len(KINDS))
-            kind = kinds.pop()
+            if not left:  # each kind once, in a random order, before one comes again
+                left = chance.sample(kinds, len(kinds))
+            kind = left.pop()
             fault = _fault(chance, len(faults) + 1, kind, at + chance.uniform(0.0, 2.0))
             if fault.ends_s > seconds:
                 continue
             if not _fits(fault, faults):
-                kinds.insert(0, kind)
+                left.insert(0, kind)
                 continue
             faults.append(fault)
             if kind not in LONG_KINDS:
@@ -153,7 +168,7 @@ def schedule(seed: int, seconds: float, *, without: Iterable[int] = ()) -> list[
 
 def _fault(chance: random.Random, number: int, kind: str, at_s: float) -> Fault:
     target = chance.choice(KINDS[kind])
-    lasts_s = chance.uniform(SHORTEST_S, LONGEST_S)
+    lasts_s = chance.uniform(*LONGER_S.get(kind, LASTS_S))
     if kind == "rolling-restart":
         lasts_s = REPLACED_IN_S * len(GROUPS[target])
     elif kind == "upgrade":

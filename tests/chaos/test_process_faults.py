@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from filas.contract.policies import QUEUES
-from filas_local.servers import PostgresServer, RedisServer
 from tests.chaos.builds import Builds
 from tests.chaos.installation import Installation
 from tests.chaos.process_faults import PROCESS_FAULTS, STEPS_S
@@ -27,9 +27,8 @@ pytestmark = pytest.mark.timeout(480)
 class Builder:
     """Makes an installation whose processes start as in a run."""
 
-    def __init__(self, redis: RedisServer, postgres: PostgresServer, redis_url: str, dsn: str, logs: Path) -> None:
+    def __init__(self, redis_url: str, dsn: str, logs: Path) -> None:
         self.redis_url = redis_url
-        self._servers = redis, postgres
         self._dsn, self._logs = dsn, logs
 
     @asynccontextmanager
@@ -39,14 +38,13 @@ class Builder:
         for name in GROUPS["processes"]:
             pipeline.wrappers[name] = builds.wrapper(name, 0)
         async with pipeline:
-            yield Installation(pipeline, *self._servers, "unused", {}, {}, builds)
+            unused: Any = None
+            yield Installation(pipeline, unused, "unused", {}, {}, builds)
 
 
 @pytest.fixture
-def builder(
-    redis_server: RedisServer, postgres_server: PostgresServer, redis_url: str, postgres_dsn: str, tmp_path: Path
-) -> Builder:
-    return Builder(redis_server, postgres_server, redis_url, postgres_dsn, tmp_path)
+def builder(redis_url: str, postgres_dsn: str, tmp_path: Path) -> Builder:
+    return Builder(redis_url, postgres_dsn, tmp_path)
 
 
 def fault(kind: str, target: str, number: int = 1) -> Fault:

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from tests.chaos.faults import FAULTS
-from tests.chaos.schedule import KINDS, MOST_AT_ONCE, STORE_PAUSE_S, schedule
+from tests.chaos.schedule import KINDS, MOST_AT_ONCE, STORE_PAUSE_S, Fault, schedule
 
 SEEDS = range(20)
 
@@ -17,6 +17,18 @@ def test_every_kind_can_be_made() -> None:
 def test_the_same_seed_gives_the_same_faults() -> None:
     assert schedule(1, 600) == schedule(1, 600)
     assert schedule(1, 600) != schedule(2, 600)
+
+
+def test_only_the_wanted_kinds() -> None:
+    assert {one.kind for one in schedule(1, 600, kinds=["kill", "store-stall"])} == {"kill", "store-stall"}
+
+
+def test_a_link_of_ingest_counts_as_its_store() -> None:
+    """`ingest` accepts webhooks with the other store alone while it cannot reach one."""
+    faults = [
+        Fault(1, "link-cut", target, 0.0, 1.0) for target in ("ingest/redis", "ingest/postgres", "notifier/redis")
+    ]
+    assert [one.store for one in faults] == ["redis", "postgres", None]
 
 
 def test_the_others_stay_if_some_are_left_out() -> None:
