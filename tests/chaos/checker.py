@@ -19,6 +19,7 @@ from tests.chaos.checks import (
     operations,
     processes,
     replays,
+    stuck,
 )
 from tests.chaos.evidence import Evidence
 
@@ -76,4 +77,5 @@ CHECKS: Final[Sequence[Callable[[Evidence], Iterator[str]]]] = (
     alerts.alerts_fired_for_what_happened,
     alerts.alerts_fired_for_nothing_else,
     alerts.alerts_are_announced_once,
+    stuck.why_is_right,
 )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.chaos.alerts import Alerts
+from tests.chaos.asking import Question
 from tests.chaos.dashboards import Frame, Reading
 
 
@@ -33,3 +34,4 @@ class Observed:
     figures: Figures | None = None
     restarted: frozenset[str] = frozenset()
     alerts: Alerts | None = None
+    questions: Sequence[Question] = ()

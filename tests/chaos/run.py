@@ -98,7 +98,7 @@ class Run:
         await stack.enter_async_context(pipeline)
         messages, crm = (f"http://127.0.0.1:{outside[name].port}" for name in RECEIVERS)
         await self._set_up(pipeline, messages, crm)
-        observer = await stack.enter_async_context(Observer(pipeline, self.seed))
+        observer = await stack.enter_async_context(Observer(pipeline, postgres.dsn(DATABASE), stores.redis, self.seed))
         operators = Operators(pipeline, self.seed, Edits(self.seed, messages=messages, crm=crm))
         await operators.start()
         senders = Senders(f"http://127.0.0.1:{pipeline.port}", self.seed, rate=self.rate)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from tests.chaos import alert_cases, observed_cases, operator_cases
+from tests.chaos import alert_cases, observed_cases, operator_cases, why_cases
 from tests.chaos.actions import Action
 from tests.chaos.checker import CHECKS, breaches
 from tests.chaos.dashboards import Frame
@@ -79,6 +79,7 @@ def good() -> Evidence:
     )
     operator_cases.add(evidence)
     alert_cases.add_alerts(evidence)
+    evidence.observed.questions = why_cases.RIGHT
     return evidence
 
 
@@ -150,6 +151,7 @@ BROKEN: dict[str, list[Callable[[Evidence], None]]] = {
     **observed_cases.BROKEN,
     **alert_cases.BROKEN,
     **operator_cases.BROKEN,
+    **why_cases.BROKEN,
 }
 
 
@@ -187,6 +189,17 @@ def test_a_dashboard_may_be_silent_while_its_process_restarts() -> None:
         observed_cases.reading(7.0, answer="ServerDisconnectedError", figures={}),
         observed_cases.reading(36.0, answer="503", figures={}),
         observed_cases.reading(38.0, figures=observed_cases.STATS | {"webhook completed": 1}),
+    ]
+    assert breaches(evidence) == []
+
+
+def test_a_message_may_wait_for_its_channel() -> None:
+    """Its receiver did not work, so its circuit is open until a time that the row does not have."""
+    evidence = good()
+    evidence.faults = [Fault(1, "receiver-down", "messages", 5.0, 2.0)]
+    evidence.observed.questions = [
+        dataclasses.replace(why_cases.RIGHT[4], before=why_cases.DUE, after=why_cases.DUE, **changes)
+        for changes in ({"cause": "channel-failing", "until": why_cases.LATER}, {"cause": "waiting", "stuck": False})
     ]
     assert breaches(evidence) == []
 

@@ -44,7 +44,7 @@ def streams_come_back(evidence: Evidence) -> Iterator[str]:
 def figures_are_not_out_of_date_for_long(evidence: Evidence) -> Iterator[str]:
     """The mark of figures that are out of date is gone STORE_BACK_S after the fault of a store."""
     for frame in evidence.observed.frames:
-        if frame.missing is not None and not _store_explains(evidence.faults, frame.at_s):
+        if frame.missing is not None and not store_explains(evidence.faults, frame.at_s):
             yield f"dashboard {frame.dashboard}: figures of {frame.missing} are out of date at {frame.at_s:.1f} s"
 
 
@@ -54,7 +54,7 @@ def pages_answer(evidence: Evidence) -> Iterator[str]:
     for one in evidence.observed.readings:
         if one.answer == "200" or _explained(evidence.faults, one.asked_s, one.asked_s):
             continue
-        may_fail = _store_explains(evidence.faults, one.asked_s) or _store_explains(evidence.faults, one.at_s)
+        may_fail = store_explains(evidence.faults, one.asked_s) or store_explains(evidence.faults, one.at_s)
         if one.answer.isdigit() and not (one.answer == "503" and may_fail):
             yield f"{one.path} was answered with {one.answer} at {one.at_s:.1f} s"
         elif not one.answer.isdigit() and not may_fail:
@@ -91,16 +91,16 @@ def _explained(faults: Sequence[Fault], since: float, until: float) -> bool:
     """Whether a fault of `ingest admin` itself explains that it was silent from `since` to `until`: the fault began
     before the silence was too long, and the silence ended in time."""
     return any(
-        _hits_admin(one) and one.at_s - SKEW_S <= since + SILENT_S and until <= one.ends_s + BACK_S for one in faults
+        hits_admin(one) and one.at_s - SKEW_S <= since + SILENT_S and until <= one.ends_s + BACK_S for one in faults
     )
 
 
-def _hits_admin(fault: Fault) -> bool:
+def hits_admin(fault: Fault) -> bool:
     """Whether a fault hits the process itself."""
     return ADMIN in fault.processes
 
 
-def _store_explains(faults: Sequence[Fault], at_s: float) -> bool:
+def store_explains(faults: Sequence[Fault], at_s: float) -> bool:
     """Whether a store, or the way of `ingest admin` to it, is hit at a time or was shortly before."""
     near = [one for one in faults if one.at_s - SKEW_S <= at_s <= one.ends_s + STORE_BACK_S]
-    return any(one.store is not None or one.target.startswith(f"{ADMIN}/") or _hits_admin(one) for one in near)
+    return any(one.store is not None or one.target.startswith(f"{ADMIN}/") or hits_admin(one) for one in near)

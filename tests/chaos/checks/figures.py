@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from tests.chaos.actions import possible
 from tests.chaos.evidence import Evidence
 from tests.chaos.figures import jobs_completed
 
@@ -11,13 +12,18 @@ QUEUES: Final = {"webhook": "webhook-processing", "flow": "flow-processing", "no
 
 
 def figures_equal_the_rows(evidence: Evidence) -> Iterator[str]:
-    """Analytics, the traffic of the flows, the lists and the overview have the counts of the rows."""
+    """Analytics, the traffic of the flows, the lists and the overview have the counts of the rows.
+
+    A row that a replay ends a second time counts in both minutes until the first one is built again, 15 minutes later.
+    """
     figures = evidence.observed.figures
     if figures is None:
         return
+    moved = sum(1 + one.uncertain for one in possible(evidence.actions, "replay-event", "replay-letter"))
     for name in sorted(figures.reported.keys() | figures.true.keys()):
         reported, true = figures.reported.get(name, 0), figures.true.get(name, 0)
-        if reported != true:
+        more = 0 if name.startswith(("received", "list", "overview")) else moved
+        if not true <= reported <= true + more:
             yield f"{name}: {reported} is reported, {true} is true"
 
 

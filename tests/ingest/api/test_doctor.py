@@ -354,14 +354,14 @@ async def test_a_wait_that_is_just_over_is_not_stuck(healthy: Api) -> None:
 async def test_an_execution_that_waits_for_its_message(healthy: Api) -> None:
     """Nobody calls its address: the answer states why the message has no outcome."""
     later = datetime.now(UTC) + timedelta(hours=1)
-    told = await waiting(healthy, "waiting-callback", later, contact="c")
+    awaiting = await waiting(healthy, "waiting-callback", later, contact="c")
     message = await add_notification(healthy.database, "console")
-    await healthy.database.fetch("update executions set awaits_message = $2 where id = $1", told, message)
-    answer = await why(healthy, execution=told)
+    await healthy.database.fetch("update executions set awaits_message = $2 where id = $1", awaiting, message)
+    answer = await why(healthy, execution=awaiting)
     assert (answer["cause"], answer["evidence"]["message"]) == ("waits-for-message", str(message))
     assert answer["sentence"].startswith(f"it waits at the node ask for the outcome of message {message}: its job is ")
     await healthy.database.fetch("update notifications set channel_id = 'gone'")
-    answer = await why(healthy, execution=told)
+    answer = await why(healthy, execution=awaiting)
     assert (answer["stuck"], answer["remedy"]) == (True, "store the channel gone")
 
 
