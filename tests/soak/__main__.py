@@ -8,6 +8,7 @@ does not hold. `--judge` only judges results that exist. `python -m tests.soak.p
 """
 
 import argparse
+import asyncio
 import sys
 from collections import Counter
 from datetime import UTC, datetime
@@ -59,7 +60,10 @@ def main() -> int:
         (options.logs / f"{name}.log").unlink(missing_ok=True)
     length = f"{options.minutes:g} minutes at {options.rate:g} webhooks/s"
     print(f"{length}, retention {results.retention_minutes:g} minutes", flush=True)
-    uvloop.run(Run(results, minutes=options.minutes, logs=options.logs, path=options.results).run())
+    try:
+        uvloop.run(Run(results, minutes=options.minutes, logs=options.logs, path=options.results).run())
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        print(f"stopped after {results.minutes} minutes")
     results.totals |= {f"log: {words}": count for words, count in log_events(options.logs).items()}
     save(results, options.results)
     return report(results)
@@ -68,7 +72,9 @@ def main() -> int:
 def report(results: Results) -> int:
     """Prints what was judged and what does not hold. Returns the exit code."""
     found = breaches(results)
-    print(f"{len(judged(results))} series judged from minute {first_minute(results)} to {results.minutes}")
+    series = len(judged(results))
+    period = f"from minute {first_minute(results)} to {results.minutes}"
+    print(f"{series} series judged {period}" if series else f"too short to judge any series ({period})")
     print(f"checks held: {sum(one.held for one in results.checks.values())}")
     for name, count in results.totals.items():
         print(f"{name}: {count:g}")

@@ -42,7 +42,7 @@ def all_flows(crm: str) -> dict[str, dict[str, Any]]:
 
 def all_webhooks() -> dict[str, dict[str, Any]]:
     """The webhooks by id: `FLOW-CHANNEL`."""
-    found = flows.webhooks()
+    found = {name: webhook for name, webhook in flows.webhooks().items() if webhook["flowId"] in ENDS_AS}
     example = found[f"{flows.ORDER}-{flows.CHANNELS[0]}"]
     for flow, channel in ((SILENT, flows.CHANNELS[0]), (UNDELIVERED, REFUSED)):
         found[f"{flow}-{channel}"] = example | {

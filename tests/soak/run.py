@@ -2,8 +2,6 @@
 
 import asyncio
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -19,7 +17,7 @@ from tests.benchmarks.dashboard.viewer import signed_in, watching
 from tests.chaos import flows as chaos_flows
 from tests.chaos.outside import Receiver
 from tests.e2e.pipeline import ADMIN_TOKEN, Pipeline
-from tests.process_table import PROCESSES, WORKERS
+from tests.process_table import WORKERS
 from tests.soak import life_cycle
 from tests.soak.flows import all_channels, all_flows, all_webhooks
 from tests.soak.results import Results
@@ -30,24 +28,10 @@ from tests.waiting import eventually
 
 DATABASE: Final = "soak"
 DASHBOARDS: Final = 3
+RETAINING: Final = ("ingest-worker", "ingest-worker-2")
+"""The processes that delete old rows."""
+
 RECEIVERS: Final = ("messages", "crm")
-
-
-class SoakPipeline(Pipeline):
-    """The processes, with an `ingest work` whose retention is `retention_minutes`."""
-
-    retention_minutes = 0.0
-
-    def start(self, name: str) -> None:
-        """Starts the process `name` and returns at once."""
-        kind = PROCESSES[self._kinds[name]]
-        if self._kinds[name] != "ingest-worker":
-            super().start(name)
-            return
-        command = [sys.executable, "-m", "tests.soak.short_retention", str(self.retention_minutes), *kind.arguments]
-        environment = self.environment | {kind.private_port: str(self.admin_ports[name])}
-        with (self._logs / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
 
 class Run:
@@ -76,8 +60,9 @@ class Run:
     async def _with_servers(self, postgres: PostgresServer, redis: RedisServer, stack: AsyncExitStack) -> None:
         results = self._results
         receivers = {name: await stack.enter_async_context(Receiver()) for name in RECEIVERS}
-        pipeline = SoakPipeline(redis.url, postgres.dsn(DATABASE), self._logs, twice=WORKERS, forked=False)
-        pipeline.retention_minutes = results.retention_minutes
+        pipeline = Pipeline(redis.url, postgres.dsn(DATABASE), self._logs, twice=WORKERS, forked=False)
+        for name in RETAINING:
+            pipeline.wrappers[name] = ("tests.soak.short_retention", str(results.retention_minutes))
         pipeline.environment["LOG_LEVEL"] = "warning"
         await stack.enter_async_context(pipeline)
         await set_up(pipeline, receivers)

@@ -1,77 +1,21 @@
 """The checks of each minute are broken once: by old rows, wrong figures, and a search that finds the wrong events."""
 
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
-import aiohttp
 import asyncpg
 import pytest
-from aiohttp import web
 
 from filas.contract.identity import new_id
 from tests.e2e.pipeline import Pipeline
 from tests.shared.repository.rollup_rows import COLUMNS, INSERTS
 from tests.soak import life_cycle
+from tests.soak.conftest import EXECUTION, Api
 from tests.soak.results import Results
 from tests.soak.senders import Accepted
 from tests.soak.test_judgement import results
 
 EVENT = "11111111-1111-5111-8111-111111111111"
-EXECUTION = "22222222-2222-5222-8222-222222222222"
-
-
-class Api:
-    """An API that shows `points` of each figure, and finds `known` texts, each on the page after an empty one."""
-
-    def __init__(self) -> None:
-        self.points: list[dict[str, Any]] = []
-        self.built_until = datetime.now(UTC)
-        self.known: dict[str, str] = {}
-
-    async def handle(self, request: web.Request) -> web.Response:
-        """Answers as the API does."""
-        cursor = None
-        data: Any
-        if request.path == "/api/search":
-            found = [{"id": self.known[request.query["q"]]}] if request.query["q"] in self.known else []
-            cursor = None if "cursor" in request.query else "next"
-            data = {"events": found if cursor is None else [], "entities": []}
-        elif request.path == "/api/executions":
-            data = [{"id": EXECUTION}]
-        else:
-            data = {"points": self.points, "builtUntil": self.built_until.isoformat()}
-        return web.json_response({"status": "success", "data": data, "nextCursor": cursor})
-
-
-@pytest.fixture
-def api() -> Api:
-    """What the test API answers."""
-    return Api()
-
-
-@pytest.fixture
-async def pipeline(api: Api, tmp_path: Path) -> AsyncIterator[Pipeline]:
-    """A pipeline without processes, whose API is the test API."""
-    app = web.Application()
-    app.router.add_get("/{path:.*}", api.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    found = Pipeline("redis://127.0.0.1:1/0", "", tmp_path)
-    found.admin_ports["ingest-admin"] = runner.addresses[0][1]
-    async with aiohttp.ClientSession() as found._session:
-        yield found
-    await runner.cleanup()
-
-
-@pytest.fixture
-async def pool(postgres_dsn: str) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]"]:
-    """Connections to a fresh database."""
-    async with asyncpg.create_pool(postgres_dsn, min_size=1, max_size=1) as found:
-        yield found
 
 
 async def add_event(pool: "asyncpg.Pool[asyncpg.Record]", received: datetime) -> None:
