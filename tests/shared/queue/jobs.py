@@ -12,6 +12,9 @@ from filas.contract.policies import NOTIFICATIONS, QueuePolicy
 from filas.errors import StoreUnavailable
 from filas.models.dead_letters import NewDeadLetter
 from filas.queue.job_functions import JobContext, JobFunction
+from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.scripts import load
+from filas.queue.worker.restoration import Restoration
 
 QUICK: QueuePolicy = replace(NOTIFICATIONS, max_attempts=3, backoff_s=0.05, timeout_s=5.0)
 """The policy of `notifications` with short waits."""
@@ -26,6 +29,14 @@ def job(key: str | None = None, *, text: str = "c", **fields: Any) -> NewJob:
 def function(handler: Any, **fields: Any) -> JobFunction:
     """Returns the function of QUICK with this handler."""
     return JobFunction(QUICK.function, handler, NotificationJob, **fields)
+
+
+async def claim_one(redis: Redis, *, lease_ms: int) -> str | None:
+    """Claims a job of QUICK that no worker will end. Returns its id, None if none is due."""
+    await Restoration(redis, QUICK, ()).run()
+    names = ("active", "wake", "grouped", "lost", "epoch", "fence", "abort", "counts", "restoring")
+    reply = await redis.run(load("claim"), redis.keys(QUICK.name).of(*names), [1, lease_ms, "", 2**20])
+    return reply[6][0].decode() if len(reply) > 6 else None
 
 
 class Recorder:

@@ -13,10 +13,9 @@ from filas.queue.operations.job_control import JobControl
 from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.queue_keys import ABORT
-from filas.queue.redis_client.scripts import load
 from filas.queue.worker.job_cancels import KEPT_MS, JobCancels
 from tests.shared.queue.conftest import StartWorker
-from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job, raising
+from tests.shared.queue.jobs import QUICK, Letters, Recorder, claim_one, function, job, raising
 from tests.waiting import eventually
 
 DAY_MS: Final = 24 * 3_600_000
@@ -106,8 +105,7 @@ async def test_a_cancelled_job_stays_cancelled_if_the_worker_dies_that_claimed_i
     new = job("a")
     await producer.enqueue(new)
     await cancel(new.job_id)
-    keys = redis.keys(QUICK.name).of("active", "wake", "grouped", "lost", "epoch", "fence", "abort", "counts")
-    assert (await redis.run(load("claim"), keys, [1, 50, "epoch", "", 1_000_000]))[6] == [new.job_id.encode()]
+    assert await claim_one(redis, lease_ms=50) == new.job_id
     seen = Recorder()
     start_worker([function(seen)])
     await eventually(lambda: letters.ids == [new.job_id])

@@ -16,10 +16,9 @@ from filas.queue.job_functions import JobContext
 from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
-from filas.queue.redis_client.scripts import load
 from tests.long_form import by_form
 from tests.shared.queue.conftest import StartWorker
-from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
+from tests.shared.queue.jobs import QUICK, Letters, Recorder, claim_one, function, job
 from tests.waiting import PATIENCE_S, eventually
 
 AGAIN_WITHIN_S = by_form(30.0, 10.0)
@@ -81,13 +80,7 @@ async def test_a_job_that_kills_its_worker_ends_after_five_lost_leases(
     await producer.enqueue(new)
     for _ in range(MAX_LOST_LEASES):
         # A claim whose worker never writes an end.
-        names = redis.keys(QUICK.name)
-        keys = names.of("active", "wake", "grouped", "lost", "epoch", "fence", "abort", "counts")
-
-        async def claimed(keys: list[str] = keys) -> bool:
-            return len(await redis.run(load("claim"), keys, [1, 50, "epoch", "", 2**20])) > 6
-
-        await eventually(claimed)
+        await eventually(lambda: claim_one(redis, lease_ms=50))
     seen = Recorder()
     start_worker([function(seen)])
     await eventually(lambda: letters.stored)
@@ -125,9 +118,7 @@ async def test_a_score_that_a_stock_abort_has_changed_is_restored(
     """A stock abort sets the score of a running job to 1. The next claim restores the end of the lease."""
     new = job("a")
     await producer.enqueue(new)
-    names = redis.keys(QUICK.name)
-    keys = names.of("active", "wake", "grouped", "lost", "epoch", "fence", "abort", "counts")
-    assert len(await redis.run(load("claim"), keys, [1, 60_000, "epoch", "", 2**20])) > 6
+    assert await claim_one(redis, lease_ms=60_000)
     await redis.client.zadd(QUICK.name, {new.job_id: 1})
     other = Recorder()
     start_worker([function(other)])

@@ -8,7 +8,6 @@ import pytest
 from filas.contract.new_job import NewJob
 from filas.errors import StoreUnavailable
 from filas.queue.job_functions import JobContext
-from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import EnqueueOutcome, OutcomeUnknown, QueueProducer
 from filas.queue.redis_client import connection as connection_module
 from filas.queue.redis_client.connection import Redis
@@ -111,15 +110,15 @@ class Rows:
         self.jobs = jobs
         self.done: set[str] = set()
 
-    async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
+    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float | None = None) -> list[NewJob]:
         start = self.jobs.index(after) + 1 if after else 0
         return [one for one in self.jobs[start:] if one.key not in self.done][:limit]
 
 
-async def test_after_flushall_the_relay_enqueues_all_jobs_at_once(
+async def test_after_flushall_all_jobs_are_enqueued_at_once(
     own_redis: RedisServer, connect_more: Connect, start_worker: StartWorker, letters: Letters
 ) -> None:
-    """The worker finds no epoch and notifies the relay. Jobs that were running run again."""
+    """The worker finds no epoch and restores the queue. Jobs that were running run again."""
     redis = connect_more(own_redis.url)
     producer = QueueProducer(redis)
     rows = Rows([job(str(number), group=f"g{number % 7}") for number in range(1203)])
@@ -131,47 +130,15 @@ async def test_after_flushall_the_relay_enqueues_all_jobs_at_once(
         rows.done.add(context.job_id.partition("}:")[2])
 
     seen = Recorder(finish)
-    start_worker([function(seen)], on=redis, concurrency=5, on_data_lost=relay.data_lost, lease_s=3.0)
+    start_worker([function(seen)], on=redis, concurrency=5, relays=[relay], lease_s=3.0)
     await producer.enqueue_many(rows.jobs)
     await eventually(lambda: len(seen.keys) == 5)
-    relaying = asyncio.create_task(relay.run())
     own_redis.execute("FLUSHALL")
     await eventually(lambda: len(seen.keys) == 10)
     go.set()
     await eventually(lambda: len(rows.done) == 1203)
-    relaying.cancel()
     assert len(seen.keys) <= 1203 + 5
     assert letters.stored == []
-
-
-async def test_a_requested_sweep_is_repeated_after_a_store_was_unavailable(
-    redis: Redis, producer: QueueProducer, stats: QueueStats
-) -> None:
-    """The request is kept, although the next regular sweep is an hour away."""
-
-    class UnavailableOnce(Rows):
-        unavailable = False
-
-        async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
-            if self.unavailable:
-                self.unavailable = False
-                raise StoreUnavailable("postgres", "refused")
-            return await super().due(limit, after)
-
-    rows = UnavailableOnce([job("first")])
-    relay = Relay(redis, producer, rows, sweep_s=3600)
-    relaying = asyncio.create_task(relay.run())
-
-    async def relayed(number: int) -> bool:
-        return (await stats.snapshot(QUICK)).waiting == number
-
-    await eventually(lambda: relayed(1))
-    rows.jobs.append(job("second"))
-    rows.unavailable = True
-    relay.data_lost()
-    await eventually(lambda: relayed(2))
-    assert not rows.unavailable
-    relaying.cancel()
 
 
 async def test_the_relay_enqueues_only_missing_jobs(redis: Redis, producer: QueueProducer) -> None:
@@ -204,7 +171,7 @@ async def test_another_server_makes_the_relay_sweep(own_redis: RedisServer, conn
         return ":1\r\n" in own_redis.execute(f"ZCARD {QUICK.name}")
 
     rows.jobs = [job("first")]
-    relay.data_lost()
+    await relay.sweep()
     await eventually(swept)
     own_redis.kill()
     own_redis.start()

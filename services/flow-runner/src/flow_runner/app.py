@@ -85,10 +85,6 @@ def build_parts(
     sources = (ExecutionRelay(rows), ExecutionCancelRelay(cancels), MessageOutcomeRelay(outcomes))
     relays = [Relay(redis, producer, source) for source in sources]
 
-    def data_lost() -> None:
-        for relay in relays:
-            relay.data_lost()
-
     worker = Worker(
         redis,
         FLOWS,
@@ -102,7 +98,7 @@ def build_parts(
         pauses=PauseRepository(database),
         cancels=cancels,
         store_problem=lambda: database.problem,
-        on_data_lost=data_lost,
+        relays=relays,
         drain_s=DRAIN_S,
         budget=memory,
     )

@@ -73,7 +73,7 @@ def build_worker(stores: Stores, relay: Relay, concurrency: int) -> Worker:
         pauses=PauseRepository(database),
         cancels=CancelRepository(database),
         store_problem=lambda: database.problem,
-        on_data_lost=relay.data_lost,
+        relays=[relay],
     )
 
 

@@ -84,10 +84,6 @@ def build_parts(
     )
     relays = [Relay(redis, producer, source) for source in sources]
 
-    def data_lost() -> None:
-        for relay in relays:
-            relay.data_lost()
-
     async def show_circuits() -> None:
         found = await circuits.status_many(await channels.ids())
         for state in ("closed", "open", "half-open"):
@@ -106,7 +102,7 @@ def build_parts(
         pauses=PauseRepository(database),
         cancels=cancels,
         store_problem=lambda: database.problem,
-        on_data_lost=data_lost,
+        relays=relays,
         budget=memory,
     )
     alerts = _alerts(settings, stores, producer)

@@ -6,6 +6,7 @@
 | How is a job encoded in Redis?                  | `job_format`                                                     |
 | How does a job get into a queue?                | `producer` (`enqueue.lua`); for other code: `filas.job_producer` |
 | Where does a missing job come from again?       | `relay`                                                          |
+| What happens when Redis has lost its data?      | `worker.restoration` (`restore.lua`)                             |
 | How does a worker get jobs, and in which order? | `worker.claimer` (`claim.lua`)                                   |
 | How does a job run?                             | `worker.slots`, with the functions of `job_functions`            |
 | Where is a retry decided?                       | `worker.retry_decision`; the waits are in `filas.backoff`        |

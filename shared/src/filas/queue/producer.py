@@ -112,6 +112,11 @@ class QueueProducer:
         (outcome,) = await self._run_script(policy.name, [(letter.job_id.encode(), payload, "", 0, group)], mode="2")
         return outcome
 
+    async def restore_many(self, jobs: Sequence[NewJob], token: str) -> list[EnqueueOutcome]:
+        """Like `enqueue_many`, for the worker that restores the queue under `token`: each job with a group goes to the
+        end of its group, also if it is enqueued already. See `restore.lua`."""
+        return await self._enqueue_many(jobs, mode=token)
+
     async def drain(self) -> None:
         """Waits until every job that was passed to this producer has an outcome."""
         await asyncio.gather(*(batcher.drain() for batcher in self._batchers.values()))
@@ -119,7 +124,7 @@ class QueueProducer:
     def _enqueue(self, job: NewJob) -> Awaitable[EnqueueOutcome]:
         return self._batcher(job.policy.name).add(_script_arguments(job, self._clock.now_ms()))
 
-    async def _enqueue_many(self, jobs: Sequence[NewJob]) -> list[EnqueueOutcome]:
+    async def _enqueue_many(self, jobs: Sequence[NewJob], mode: str = "") -> list[EnqueueOutcome]:
         outcomes = [EnqueueOutcome.REFUSED] * len(jobs)
         by_queue: dict[str, list[tuple[int, ScriptArguments]]] = {}
         now = self._clock.now_ms()
@@ -130,7 +135,7 @@ class QueueProducer:
                 _log.warning("job.refused", queue=job.policy.name, job_key=ascii(job.key)[:200], reason=str(error))
         for queue, indexed in by_queue.items():
             for chunk in in_chunks(indexed, lambda pair: _payload_bytes(pair[1]), limit=MAX_BATCH):
-                answers = await self._run_script(queue, [arguments for _, arguments in chunk])
+                answers = await self._run_script(queue, [arguments for _, arguments in chunk], mode)
                 for (index, _), outcome in zip(chunk, answers, strict=True):
                     outcomes[index] = outcome
         return outcomes
@@ -149,7 +154,7 @@ class QueueProducer:
     async def _run_script(self, queue: str, batch: Sequence[ScriptArguments], mode: str = "") -> list[EnqueueOutcome]:
         """Runs `enqueue.lua`, again if its outcome is unknown. `mode`: see the script; empty for the usual one."""
         names = self._redis.keys(queue)
-        keys = names.of("wake", "dead", "heads", "grouped", "last", "waiting")
+        keys = names.of("wake", "dead", "heads", "grouped", "last", "waiting", "held", "restoring")
         # The client of a Cluster repeats commands automatically, so every call there may be a repetition.
         head: list[object] = [PAYLOAD_KEPT_MS, mode or ("1" if self._redis.cluster else "0"), names.group_prefix]
         body: list[object] = []

@@ -1,7 +1,7 @@
 """The relay: enqueues the jobs of rows that are unfinished and due and whose job is missing from Redis."""
 
-import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from filas.contract.new_job import NewJob
@@ -14,6 +14,9 @@ from filas.queue.redis_client.connection import Redis
 
 GRACE_S: Final = 5.0
 """Younger rows are not relayed: the normal path may be about to enqueue their jobs."""
+
+MARGIN_S: Final = 2.0
+"""The clocks of two servers may differ by this when rows are compared with the beginning of a restoration."""
 
 SWEEP_S: Final = 30.0
 SERVER_POLL_S: Final = 2.0
@@ -32,8 +35,9 @@ class RelaySource(Protocol):
 
     name: str
 
-    async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
-        """Returns up to `limit` jobs of rows that are unfinished, due and older than GRACE_S, in a fixed order.
+    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float | None = None) -> list[NewJob]:
+        """Returns up to `limit` jobs of rows that are unfinished, due and older than
+        `older_than_s` (default GRACE_S), in the order in which the rows became due.
 
         They follow the row of `after`, the last job of the previous page (None: from the start). A page of large rows
         has fewer jobs, so that it is bounded in bytes. No job means the end of the table. Raises StoreUnavailable.
@@ -41,8 +45,8 @@ class RelaySource(Protocol):
 
 
 class Relay:
-    """Sweeps `source` every `sweep_s` seconds, and at once after Redis has lost data, another server answers, or a
-    store was unavailable.
+    """Sweeps `source` every `sweep_s` seconds, and at once after another server answers or a store was unavailable. The
+    worker calls `restore` when Redis has lost its data.
 
     A job that is waiting, delayed or active, or is a dead letter in Redis, stays as it is: its id derives from the
     row's, so the producer reports a duplicate. A regular sweep reads a limited number of rows and the next sweep
@@ -54,21 +58,15 @@ class Relay:
         self._producer = producer
         self._source = source
         self._sweep_s = sweep_s
-        self._wake = asyncio.Event()
         self._sweeps_all = False
         self._was_unavailable = False
         self._next_sweep = time.monotonic()
         self._server: str | None = None
         self._after: NewJob | None = None
 
-    def data_lost(self) -> None:
-        """Requests a sweep of the whole table at once. The worker calls it as `on_data_lost` if Redis was emptied."""
-        self._sweeps_all = True
-        self._wake.set()
-
     async def run(self) -> None:
         """Relays until cancelled. While a store is unavailable, it waits and tries again."""
-        await periodic(f"relay-{self._source.name}", self._step, SERVER_POLL_S, wake=self._wake, retry_s=RETRY_S)
+        await periodic(f"relay-{self._source.name}", self._step, SERVER_POLL_S, retry_s=RETRY_S)
 
     async def _step(self) -> float:
         try:
@@ -112,14 +110,31 @@ class Relay:
             outcomes = await self._producer.enqueue_many(jobs)
             relayed += outcomes.count(EnqueueOutcome.ENQUEUED)
             self._after = jobs[-1]
+        self._count(relayed)
+        return relayed
+
+    async def restore(self, token: str, keep_place: Callable[[], Awaitable[None]]) -> int:
+        """See `Restorable`. Raises StoreUnavailable."""
+        relayed, after, began = 0, None, time.monotonic()
+        # The jobs of rows that are younger than the beginning are held back, so they are not missing.
+        while jobs := await self._source.due(BATCH, after, older_than_s=time.monotonic() - began - MARGIN_S):
+            await keep_place()
+            outcomes = await self._producer.restore_many(jobs, token)
+            relayed += outcomes.count(EnqueueOutcome.ENQUEUED)
+            after = jobs[-1]
+        self._count(relayed)
+        # The lease of an execution that was running may expire later.
+        self._after, self._next_sweep = None, time.monotonic() + min(GRACE_S + 1, self._sweep_s)
+        return relayed
+
+    def _count(self, relayed: int) -> None:
         if relayed:
             metrics.RELAYED.labels(self._source.name).inc(relayed)
             _log.info("relay.enqueued", table=self._source.name, jobs=relayed)
-        return relayed
 
     async def _sweep_all(self) -> None:
         self._after = None
-        self._sweeps_all = False  # a request during the sweep starts another one
+        self._sweeps_all = False
         try:
             await self.sweep()
         except StoreUnavailable:

@@ -86,10 +86,13 @@ class ExecutionRelay:
         self._rows = rows
         self._grace_s = grace_s
 
-    async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
+    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float | None = None) -> list[NewJob]:
         """One page of jobs, the longest unfinished first. `after` is the last job of the previous page."""
         last = after.message.execution_id if after and isinstance(after.message, FlowJob) else None
-        return [execution_job(row, "continue") for row in await self._rows.unfinished(self._grace_s, limit, last)]
+        return [
+            execution_job(row, "continue")
+            for row in await self._rows.unfinished(self._grace_s if older_than_s is None else older_than_s, limit, last)
+        ]
 
 
 class UnappliedCancels(Protocol):
@@ -109,14 +112,16 @@ class ExecutionCancelRelay:
         self._cancels = cancels
         self._grace_s = grace_s
 
-    async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
+    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float | None = None) -> list[NewJob]:
         """One page of commands. `after` is the last job of the previous page."""
         last = after.message.execution_id if after and isinstance(after.message, FlowJob) else None
         return [
             cancel_execution_job(
                 each.execution_id, each.flow_id, spans.root_traceparent(each.event_id or each.execution_id)
             )
-            for each in await self._cancels.unapplied_executions(self._grace_s, limit, last)
+            for each in await self._cancels.unapplied_executions(
+                self._grace_s if older_than_s is None else older_than_s, limit, last
+            )
         ]
 
 
@@ -135,10 +140,10 @@ class MessageOutcomeRelay:
         self._outcomes = outcomes
         self._grace_s = grace_s
 
-    async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
+    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float | None = None) -> list[NewJob]:
         """One page of jobs. `after` is the last job of the previous page."""
         last = after.message.notification_id if after and isinstance(after.message, LearnOutcomeJob) else None
-        unlearned = await self._outcomes.unlearned(self._grace_s, limit, last)
+        unlearned = await self._outcomes.unlearned(self._grace_s if older_than_s is None else older_than_s, limit, last)
         return [learn_outcome_job(each.notification_id, each.status) for each in unlearned]
 
 

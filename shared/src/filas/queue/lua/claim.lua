@@ -4,11 +4,11 @@
 -- loss of data; the time is that of the claim, in ms.
 --
 -- KEYS 1 queue (zset)  2 active (zset)  3 wake (list)  4 grouped (hash)  5 lost (hash)  6 epoch (string)
---      7 fence (string)  8 abort (zset)  9 counts (hash)
--- ARGV 1 limit  2 lease in ms  3 a new epoch, used if none is stored; '': then nothing is claimed
---      4 the prefix that an id must have (on a Cluster; otherwise '')  5 the most bytes of payloads (one job may have
---      more)
--- Returns { now in ms, token, '1' if the epoch was missing, next due time in ms or '', ids in a foreign hash slot,
+--      7 fence (string)  8 abort (zset)  9 counts (hash)  10 restoring (string)
+-- ARGV 1 limit  2 lease in ms  3 the prefix that an id must have (on a Cluster; otherwise '')  4 the most bytes of
+--      payloads (one job may have more)
+-- Returns { now in ms, token, '1' if Redis has lost its data and the queue is not restored (`restore.lua`): then nothing
+--   is claimed; next due time in ms or '', ids in a foreign hash slot,
 --   number of expired leases found }, and if it claimed jobs, also
 --   { ids }, { scores }, { payloads or nil }, and six values for each job that is not an ordinary first attempt:
 --   { its index (from 0), attempts used, leases lost, `score|group` or '', 1 if it is to be aborted, errors of its
@@ -19,19 +19,15 @@
 
 local JOB, IN_PROGRESS, RETRY, HISTORY = 'arq:job:', 'arq:in-progress:', 'arq:retry:', 'arq:history:'
 local INLINE = 16
-local limit, lease, required, room = tonumber(ARGV[1]), ARGV[2], ARGV[4], tonumber(ARGV[5])
+local limit, lease, required, room = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 local bound = string.format('%.17g', now + 1)
 -- Whole milliseconds as text: Redis formats and parses long fractions slowly.
 local lease_end = string.format('%.0f', now + tonumber(lease))
 
-local fresh, epoch = '', redis.call('GET', KEYS[6])
-if not epoch then
-  if ARGV[3] == '' then return { string.format('%.3f', now), '', '1', '', {}, 0 } end
-  fresh, epoch = '1', ARGV[3]
-  redis.call('SET', KEYS[6], epoch)
-end
+local epoch, restoring = unpack(redis.call('MGET', KEYS[6], KEYS[10]))
+if not epoch or restoring then return { string.format('%.3f', now), '', '1', '', {}, 0 } end
 
 local token = ''
 local ids, scores, foreign, offset, full = {}, {}, {}, 0, false
@@ -95,7 +91,7 @@ else
   if #rest > 0 then next_due = rest[2] end
 end
 
-local reply = { string.format('%.3f', now), token, fresh, next_due, foreign, 0 }
+local reply = { string.format('%.3f', now), token, '', next_due, foreign, 0 }
 if #ids == 0 then return reply end
 
 local retry_keys = {}

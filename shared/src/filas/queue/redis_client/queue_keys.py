@@ -20,7 +20,11 @@ name in braces, which places it in the same hash slot of a Redis Cluster.
 | `{q}:last`                    | string | the last score assigned; it keeps jobs of one millisecond in order         |
 | `{q}:fence`                   | string | number of claims; with the epoch it makes the fencing token                |
 | `{q}:epoch`                   | string | a random text, made once; it is missing after Redis has lost its data      |
-| `{q}:waiting`                 | string | number of jobs that wait in groups                                         |
+| `{q}:waiting`                 | string | number of jobs that wait in groups or are held back                        |
+| `{q}:held`                    | zset   | jobs with a group that are held back while the queue is restored           |
+|                               |        | (`restore.lua`)                                                            |
+| `{q}:restoring`               | string | the token of the worker that restores the queue; present until it has      |
+| `{q}:restorer`                | string | the same token, for as long as that worker lives                           |
 | `{q}:newer`                   | hash   | jobs that wait for a newer worker: id to `ms when first seen|worker,…`, the|
 |                               |        | workers that do not know the job (`finish.lua`, `offer.lua`)               |
 | `{q}:sweep`                   | string | lock of the sweep over groups                                              |

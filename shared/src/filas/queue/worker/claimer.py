@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
-from uuid import uuid4
 
 from filas.contract.policies import LEASE_S, MAX_LOST_LEASES, QueuePolicy
 from filas.errors import NewerVersionRequired, PermanentError, StoreUnavailable
@@ -18,11 +17,15 @@ from filas.queue.redis_client.scripts import load
 from filas.queue.worker.claimed_job import ClaimedJob, JobAborted
 from filas.queue.worker.finisher import Finisher
 from filas.queue.worker.job_records import dead_letter, history_entry
+from filas.queue.worker.restoration import Restoration
 from filas.queue.worker.retry_decision import decide_undecoded, describe
 from filas.queue.worker.slots import Slots
 
 FALLBACK_POLL_S: Final = 0.5
 """How soon a job is found whose producer writes no wake token, such as stock arq's."""
+
+RESTORED_POLL_S: Final = 0.05
+"""How soon a worker claims again while another one restores the queue."""
 
 SOON_S: Final = 0.02
 """A job that is due within this time is awaited with a sleep, because a blocking pop in Redis may last 0.1 s longer. A
@@ -55,8 +58,8 @@ class Claimer:
     """Claims as many jobs as the slots can start.
 
     Before each claim it checks that the queue is not paused (`unpaused`) and that `store_problem` returns None.
-    `on_data_lost` is called when a claim finds that Redis has lost its data; before, `load_cancels` writes the stored
-    cancels to Redis, and until it has succeeded, nothing is claimed. `problem` is the reason why nothing is
+    If a claim finds that Redis has lost its data, `load_cancels` writes the stored cancels to Redis and `restoration`
+    enqueues the missing jobs; until both have succeeded, nothing is claimed. `problem` is the reason why nothing is
     claimed now, or None.
     """
 
@@ -68,6 +71,7 @@ class Claimer:
         slots: Slots,
         finisher: Finisher,
         claimed: dict[bytes, ClaimedJob],
+        restoration: Restoration,
         *,
         lease_s: float = LEASE_S,
     ) -> None:
@@ -77,9 +81,10 @@ class Claimer:
         self._slots = slots
         self._finisher = finisher
         self._claimed = claimed
+        self._restoration = restoration
         self._lease_ms = int(lease_s * 1000)
         names = redis.keys(policy.name)
-        self._keys = names.of("active", "wake", "grouped", "lost", "epoch", "fence", "abort", "counts")
+        self._keys = names.of("active", "wake", "grouped", "lost", "epoch", "fence", "abort", "counts", "restoring")
         self._wake_key = names.named("wake")
         self._dead_key = names.named("dead")
         self._prefix = names.required_prefix
@@ -91,7 +96,6 @@ class Claimer:
         self.unpaused = asyncio.Event()
         self.unpaused.set()
         self.store_problem: StoreProblem | None = None
-        self.on_data_lost: Callable[[], None] | None = None
         self.load_cancels: Callable[[], Awaitable[None]] | None = None
         self.problem: str | None = None
 
@@ -169,14 +173,15 @@ class Claimer:
 
     async def _claim(self, limit: int) -> tuple[int, float]:
         """Claims up to `limit` jobs. Returns their number, and the seconds until the next job is due."""
-        reply = await self._run_script(limit, "" if self.load_cancels else uuid4().hex[:16])
-        if reply[_DATA_LOST] and self.load_cancels:
-            await self.load_cancels()
-            reply = await self._run_script(limit, uuid4().hex[:16])
+        reply = await self._run_script(limit)
+        if reply[_DATA_LOST]:
+            if self.load_cancels:
+                await self.load_cancels()
+            if not await self._restoration.run():
+                return 0, RESTORED_POLL_S
+            reply = await self._run_script(limit)
         now = time.monotonic()
-        now_ms, token, data_lost, due, foreign, lost = reply[:_HEAD_FIELDS]
-        if data_lost and self.on_data_lost:
-            self.on_data_lost()
+        now_ms, token, _, due, foreign, lost = reply[:_HEAD_FIELDS]
         if lost:
             metrics.LEASES_LOST.labels(self._policy.name).inc(lost)
         times = now, float(now_ms) / 1000
@@ -191,8 +196,8 @@ class Claimer:
             self._start(self._claimed_jobs(ids, scores, payloads, progress, token, times))
         return claimed, max(next_due, 0.001)
 
-    async def _run_script(self, limit: int, epoch: str) -> Any:
-        args = [limit, self._lease_ms, epoch, self._prefix, self._slots.wanted_bytes()]
+    async def _run_script(self, limit: int) -> Any:
+        args = [limit, self._lease_ms, self._prefix, self._slots.wanted_bytes()]
         return await self._redis.run(self._script, self._keys, args)
 
     def _claimed_jobs(

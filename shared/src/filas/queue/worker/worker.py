@@ -29,6 +29,7 @@ from filas.queue.worker.finisher import Finisher
 from filas.queue.worker.job_cancels import SYNC_S, JobCancels
 from filas.queue.worker.lease_keeper import LeaseKeeper
 from filas.queue.worker.newer_version_jobs import OFFER_S, NewerVersionJobs
+from filas.queue.worker.restoration import Restorable, Restoration
 from filas.queue.worker.slots import Slots
 from filas.queue.worker_presence import HEARTBEAT_S, beat, leave
 
@@ -46,16 +47,17 @@ _log = get_logger(__name__)
 class WorkerOptions(TypedDict, total=False):
     """Options of a worker that are rarely given.
 
-    `cron_jobs`: made by `arq.cron`, run in `timezone` (default UTC). `on_data_lost`: called when Redis has lost its
-    data; the relay sweeps then. `lease_s`: how long a claim lasts without renewal, in seconds. `drain_s`: how many
-    seconds `stop()` lets handlers finish (default 20); then they are requeued without using an attempt. `ring`: how
-    many records of finished jobs are kept, for each state (default 1,000). `budget`: the memory that the process has
-    for bodies (default: MEMORY_BYTES for this worker). `cancels`: the stored cancels of jobs.
+    `cron_jobs`: made by `arq.cron`, run in `timezone` (default UTC). `relays`: enqueue the jobs of unfinished rows when
+    Redis has lost its data, in this order, before anything is claimed. `lease_s`: how long a claim lasts without
+    renewal, in seconds. `drain_s`: how many seconds `stop()` lets handlers finish (default 20); then they are requeued
+    without using an attempt. `ring`: how many records of finished jobs are kept, for each state (default 1,000).
+    `budget`: the memory that the process has for bodies (default: MEMORY_BYTES for this worker). `cancels`: the stored
+    cancels of jobs.
     """
 
     cron_jobs: Sequence["CronJob"]
     timezone: tzinfo
-    on_data_lost: Callable[[], None]
+    relays: Sequence[Restorable]
     lease_s: float
     drain_s: float
     ring: int
@@ -105,9 +107,9 @@ class Worker:
         budget = options.get("budget") or MemoryBudget(MEMORY_BYTES)
         self._slots = Slots(policy, self._finisher, concurrency=concurrency, batch_limit=limit, budget=budget)
         parts = (self._slots, self._finisher, self._claimed)
-        self._claimer = Claimer(redis, policy, by_name, *parts, lease_s=lease_s)
+        restoration = Restoration(redis, policy, options.get("relays", ()))
+        self._claimer = Claimer(redis, policy, by_name, *parts, restoration, lease_s=lease_s)
         self._claimer.store_problem = store_problem
-        self._claimer.on_data_lost = options.get("on_data_lost")
         self._cancels = JobCancels(redis, policy, options.get("cancels"), self.id)
         self._claimer.load_cancels = self._cancels.load if options.get("cancels") else None
         self._slots.on_store_unavailable = self._claimer.store_unavailable
