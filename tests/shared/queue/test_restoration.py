@@ -11,7 +11,7 @@ from filas.queue.job_functions import JobContext
 from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
-from filas.queue.relay import Relay
+from filas.queue.relay import GRACE_S, Relay
 from filas.queue.worker import restoration
 from filas.queue.worker.restoration import Restoration
 from tests.shared.queue.conftest import StartWorker
@@ -31,9 +31,10 @@ class Rows:
         self.may_read.set()
         self.pages = 0
         self.error: Exception | None = None
+        self.age_s = 3.0
 
     async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float | None = None) -> list[NewJob]:
-        """Rows are a second old: a regular sweep does not see them."""
+        """By default, rows are three seconds old: a regular sweep does not see them."""
         start = self.jobs.index(after) + 1 if after else 0
         page = [one for one in self.jobs[start:] if one.key not in self.done][: min(limit, 2)]
         self.pages += 1
@@ -41,7 +42,7 @@ class Rows:
         if self.error is not None:
             error, self.error = self.error, None
             raise error
-        return page if older_than_s is not None and older_than_s < 1 else []
+        return page if self.age_s > (GRACE_S if older_than_s is None else older_than_s) else []
 
     async def finish(self, context: JobContext, _message: object) -> None:
         """A handler that finishes the job's row."""
@@ -118,19 +119,38 @@ async def test_jobs_that_are_enqueued_meanwhile_are_held_back(
     assert (await stats.snapshot(QUICK)).waiting == 0
 
 
-async def test_a_row_whose_job_is_held_back_keeps_its_place(
+async def test_a_job_that_is_held_back_comes_after_the_jobs_of_all_rows(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker, relay: Callable[[Rows], Relay]
 ) -> None:
-    """The restorer reads the row of a job that was enqueued meanwhile, and rows after it whose jobs are missing."""
-    rows = Rows(jobs("1", "2", "3", "4"))
+    """Also if its own row is read, and if a row before it is read too late: jobs are held back in the order in which
+    they are enqueued."""
+    rows = Rows(jobs("1", "2", "4"))
     rows.may_read.clear()
     seen = Recorder(rows.finish)
     start_worker([function(seen)], relays=[relay(rows)])
     await eventually(lambda: rows.pages)
-    await producer.enqueue_many([rows.jobs[2]])
+    await producer.enqueue_many(jobs("3", "4"))
     rows.may_read.set()
     await eventually(lambda: len(seen.keys) == 4)
     assert seen.keys == ["1", "2", "3", "4"]
+
+
+async def test_a_regular_sweep_leaves_jobs_with_a_group_to_the_restorer(
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker, relay: Callable[[Rows], Relay]
+) -> None:
+    """The relay of another process would enqueue an old job behind the new ones."""
+    rows = Rows(jobs("1", "2"))
+    rows.may_read.clear()
+    seen = Recorder(rows.finish)
+    start_worker([function(seen)], relays=[relay(rows)])
+    await eventually(lambda: rows.pages)
+    await producer.enqueue_many(jobs("3"))
+    old = Rows([*rows.jobs, job("single")])
+    old.age_s = 60.0
+    assert [await relay(old).sweep(), await relay(old).sweep()] == [1, 0]
+    rows.may_read.set()
+    await eventually(lambda: len(seen.keys) == 4)
+    assert [key for key in seen.keys if key != "single"] == ["1", "2", "3"]
 
 
 async def test_another_worker_restores_if_the_first_one_dies(
@@ -141,7 +161,7 @@ async def test_another_worker_restores_if_the_first_one_dies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its place expires. The other one begins again, and what was held back stays so until the end."""
-    monkeypatch.setattr(restoration, "PLACE_MS", 300)
+    monkeypatch.setattr(restoration, "PLACE_MS", 1500)
     rows = Rows(jobs("1", "2", "3"))
     rows.may_read.clear()
     dying = asyncio.create_task(Restoration(redis, QUICK, [relay(rows)]).run())

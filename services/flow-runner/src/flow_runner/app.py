@@ -37,7 +37,13 @@ from flow_runner.engine.ports import FlowServices
 from flow_runner.jobs.due_timers import DueTimers
 from flow_runner.jobs.flow_job import RunFlow
 from flow_runner.jobs.flow_test_job import KEEP_RESULT_S, RunFlowTest
-from flow_runner.jobs.job_outbox import ExecutionCancelRelay, ExecutionRelay, JobOutbox, MessageOutcomeRelay
+from flow_runner.jobs.job_outbox import (
+    ExecutionCancelRelay,
+    ExecutionRelay,
+    HoldingExecutions,
+    JobOutbox,
+    MessageOutcomeRelay,
+)
 from flow_runner.jobs.outcome_job import LearnOutcomes
 from flow_runner.jobs.schedule_starter import ScheduleStarter
 from flow_runner.nodes.node_runners import RUNNERS
@@ -84,6 +90,7 @@ def build_parts(
     learn_outcomes = LearnOutcomes(outcomes, flows, producer, JobControl(redis, producer))
     sources = (ExecutionRelay(rows), ExecutionCancelRelay(cancels), MessageOutcomeRelay(outcomes))
     relays = [Relay(redis, producer, source) for source in sources]
+    holding = Relay(redis, producer, HoldingExecutions(rows))
 
     worker = Worker(
         redis,
@@ -98,7 +105,7 @@ def build_parts(
         pauses=PauseRepository(database),
         cancels=cancels,
         store_problem=lambda: database.problem,
-        relays=relays,
+        relays=[holding, *relays],
         drain_s=DRAIN_S,
         budget=memory,
     )

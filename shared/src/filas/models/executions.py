@@ -85,6 +85,9 @@ LONGEST_HOLD_S: Final = 60.0
 HELD_RETRY_S: Final = 5.0
 """When the job of such an execution asks again. The outcome makes it due earlier, unless Redis or a process fails."""
 
+LONGEST_RETRY_S: Final = 3600.0
+"""The longest wait for a retry that holds the conversation after Redis has lost its data."""
+
 _STEP_BYTES = 4096
 
 

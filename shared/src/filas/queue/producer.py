@@ -117,6 +117,11 @@ class QueueProducer:
         end of its group, also if it is enqueued already. See `restore.lua`."""
         return await self._enqueue_many(jobs, mode=token)
 
+    async def relay_many(self, jobs: Sequence[NewJob]) -> list[EnqueueOutcome]:
+        """Like `enqueue_many`, for rows whose jobs may be missing. While a worker restores the queue, jobs with a group
+        are left to it; they count as duplicates."""
+        return await self._enqueue_many(jobs, mode="3")
+
     async def drain(self) -> None:
         """Waits until every job that was passed to this producer has an outcome."""
         await asyncio.gather(*(batcher.drain() for batcher in self._batchers.values()))

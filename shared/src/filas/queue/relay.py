@@ -1,5 +1,6 @@
 """The relay: enqueues the jobs of rows that are unfinished and due and whose job is missing from Redis."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
@@ -15,8 +16,9 @@ from filas.queue.redis_client.connection import Redis
 GRACE_S: Final = 5.0
 """Younger rows are not relayed: the normal path may be about to enqueue their jobs."""
 
-MARGIN_S: Final = 2.0
-"""The clocks of two servers may differ by this when rows are compared with the beginning of a restoration."""
+SETTLE_S: Final = 1.0
+"""How long after the beginning of a restoration its rows are read. By then, whoever wrote an older row has enqueued its
+job too: before Redis lost its data, or after it, or its job is held back."""
 
 SWEEP_S: Final = 30.0
 SERVER_POLL_S: Final = 2.0
@@ -107,17 +109,20 @@ class Relay:
             if not jobs:
                 self._after = None
                 break
-            outcomes = await self._producer.enqueue_many(jobs)
+            outcomes = await self._producer.relay_many(jobs)
             relayed += outcomes.count(EnqueueOutcome.ENQUEUED)
             self._after = jobs[-1]
         self._count(relayed)
         return relayed
 
-    async def restore(self, token: str, keep_place: Callable[[], Awaitable[None]]) -> int:
+    async def restore(self, token: str, began: float, keep_place: Callable[[], Awaitable[None]]) -> int:
         """See `Restorable`. Raises StoreUnavailable."""
-        relayed, after, began = 0, None, time.monotonic()
+        relayed, after = 0, None
+        if not await self._source.due(1, older_than_s=0.0):
+            return 0
+        await asyncio.sleep(began + SETTLE_S - time.monotonic())
         # The jobs of rows that are younger than the beginning are held back, so they are not missing.
-        while jobs := await self._source.due(BATCH, after, older_than_s=time.monotonic() - began - MARGIN_S):
+        while jobs := await self._source.due(BATCH, after, older_than_s=time.monotonic() - began):
             await keep_place()
             outcomes = await self._producer.restore_many(jobs, token)
             relayed += outcomes.count(EnqueueOutcome.ENQUEUED)

@@ -95,6 +95,28 @@ class ExecutionRelay:
         ]
 
 
+class HoldingRows(Protocol):
+    """The part of the repository that lists the executions that hold their conversation."""
+
+    async def holding(self, limit: int, after: UUID | None = None) -> list[DueExecution]: ...
+
+
+class HoldingExecutions:
+    """The executions whose job holds their conversation although it is not due. If Redis has lost its data, these jobs
+    come first: each asks for its execution, and waits as before. Regular sweeps need none of them."""
+
+    name = "holding_executions"
+
+    def __init__(self, rows: HoldingRows) -> None:
+        self._rows = rows
+
+    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float | None = None) -> list[NewJob]:
+        """One page of jobs, of any age: `older_than_s` has no effect. `after` is the last job of the previous page."""
+        del older_than_s
+        last = after.message.execution_id if after and isinstance(after.message, FlowJob) else None
+        return [execution_job(row, "continue") for row in await self._rows.holding(limit, last)]
+
+
 class UnappliedCancels(Protocol):
     """The part of the repository of cancels that the relay reads."""
 

@@ -4,9 +4,10 @@
 --      7 waiting (string)  8 held (zset)  9 restoring (string)
 -- ARGV 1 ms that a payload is kept after its due time
 --      2 mode: '0'; '1' if the call may be a repetition, so that a job with the same payload counts as enqueued;
---        '2' to revive dead letters: their entries in `dead` are removed; or the token of the worker that restores the
---        queue (`restore.lua`): each job with a group goes to the end of its group, also if it is enqueued already.
---        While a worker restores the queue, all other calls hold jobs with a group back
+--        '2' to revive dead letters: their entries in `dead` are removed; '3' for a relay; or the token of the worker
+--        that restores the queue (`restore.lua`): each job with a group goes to the end of its group, also if it is
+--        enqueued already. While a worker restores the queue, a relay enqueues no job with a group, and other calls hold
+--        such jobs back
 --      3 prefix of the groups' lists
 --      then five per job: id, payload, due time in ms (`+ms`: from now; '': now), ms to move it ahead for its
 --      priority, group or ''
@@ -25,6 +26,7 @@ local step = 1 / 2048
 local restorer = redis.call('GET', KEYS[9])
 local restores = restorer == ARGV[2]
 local holds = restorer and not restores
+local skips = holds and ARGV[2] == '3'
 
 local results = {}
 for i = 4, #ARGV, 5 do results[#results + 1] = RESULT .. ARGV[i] end
@@ -37,20 +39,11 @@ local any_dead = redis.call('HLEN', KEYS[3]) > 0
 local outcomes, scores, held, waiting, assigned = {}, {}, {}, 0, false
 
 -- Puts the job `id` behind the other jobs of its group. Such a job was enqueued since Redis lost its data, by a process
--- that did not know it, and jobs of older rows belong before it.
+-- that did not know it, and jobs of older rows belong before it. A job that is held back comes after all of these.
 local function move_to_end(id, group)
-  local position = redis.call('HGET', KEYS[5], id)
-  if not position or redis.call('EXISTS', 'arq:in-progress:' .. id) == 1 then return end
+  if redis.call('EXISTS', 'arq:in-progress:' .. id) == 1 then return end
   local list = group_prefix .. group
-  if redis.call('ZREM', KEYS[8], id) == 1 then
-    if redis.call('HSETNX', KEYS[4], group, id) == 1 then
-      scores[#scores + 1] = string.match(position, '^[^|]+')
-      scores[#scores + 1] = id
-      waiting = waiting - 1
-    else
-      redis.call('RPUSH', list, id)
-    end
-  elseif redis.call('HGET', KEYS[4], group) == id then
+  if redis.call('HGET', KEYS[4], group) == id then
     local following = redis.call('LPOP', list)
     if following then
       redis.call('HSET', KEYS[4], group, following)
@@ -68,7 +61,9 @@ for i = 4, #ARGV, 5 do
   local id, payload, due, advance, group = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4]
   if due and string.sub(ARGV[i + 2], 1, 1) == '+' then due = now + due end
   local outcome, stored = 0, false
-  if any_dead and redis.call('HEXISTS', KEYS[3], id) == 1 then
+  if skips and group ~= '' then
+    stored = false
+  elseif any_dead and redis.call('HEXISTS', KEYS[3], id) == 1 then
     stored = false
   elseif any_result and redis.call('EXISTS', RESULT .. id) == 1 then
     stored = false

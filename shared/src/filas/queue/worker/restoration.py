@@ -27,9 +27,10 @@ class PlaceLost(Exception):
 class Restorable(Protocol):
     """What can enqueue the jobs of its unfinished rows: a relay."""
 
-    async def restore(self, token: str, keep_place: Callable[[], Awaitable[None]]) -> int:
-        """Enqueues the job of every unfinished row, in the order of the rows, as the worker with this token. Awaits
-        `keep_place` after each page. Returns how many were missing. Raises StoreUnavailable."""
+    async def restore(self, token: str, began: float, keep_place: Callable[[], Awaitable[None]]) -> int:
+        """Enqueues the job of every row that was unfinished at `began` (by the monotonic clock), in the order of the
+        rows, as the worker with this token. Awaits `keep_place` for each page. Returns how many were missing. Raises
+        StoreUnavailable."""
 
 
 class Restoration:
@@ -47,8 +48,8 @@ class Restoration:
     async def run(self) -> bool:
         """Restores the queue. Returns False if another worker does that. Raises StoreUnavailable."""
         token = uuid4().hex[:16]
-        began = time.monotonic()
         answer = await self._command("begin", token)
+        began = time.monotonic()
         if answer != b"done":
             return answer == b"restored"
 
@@ -59,7 +60,7 @@ class Restoration:
         jobs = 0
         try:
             for relay in self._relays:
-                jobs += await relay.restore(token, keep_place)
+                jobs += await relay.restore(token, began, keep_place)
             while (answer := await self._command("release", token)) == b"more":
                 pass
         except PlaceLost:

@@ -15,6 +15,7 @@ from filas.contract.storable_text import to_storable
 from filas.errors import Conflict, LeaseLost, PermanentError, RetryLater, StoreBusy
 from filas.memory_budget import SMALL_BYTES
 from filas.models.executions import (
+    LONGEST_RETRY_S,
     Checkpoint,
     ClaimedExecution,
     DueExecution,
@@ -272,6 +273,13 @@ class ExecutionRepository:
         return [
             execution_rows.due(row) for row in await self._database.fetch(sql.UNFINISHED, older_than_s, limit, after)
         ]
+
+    async def holding(self, limit: int, after: UUID | None = None) -> list[DueExecution]:
+        """Executions whose job holds their conversation although it is not due, in the order of their ids: they run, or
+        wait for a retry within LONGEST_RETRY_S or for the outcome of a message. `after` is the last id of the page
+        before."""
+        rows = await self._database.fetch(sql.HOLDING, limit, after, LONGEST_RETRY_S)
+        return [execution_rows.due(row) for row in rows]
 
     async def reopen(self, execution_id: UUID, turn: int) -> bool:
         """Queues an execution that failed in `turn` again, from its last checkpoint. False if it did not fail there."""

@@ -287,6 +287,16 @@ where ready_at <= now() - make_interval(secs => $1)
     and ($3::uuid is null or (ready_at, id) > ((select ready_at from executions where id = $3), $3))
 order by ready_at, id limit $2"""
 
+# The executions whose job holds the group of their conversation while they do not need it: they run under a lease, or
+# wait for a retry or for the outcome of a message (`execution_rows.claim`).
+HOLDING: Final = """
+select id, turn, flow_id, conversation_id, status, channel, contact, event_id from executions
+where (ready_at is not null and status = 'running' and lease_until > now()
+        or wake_at <= now() + make_interval(secs => $3)
+            and (status = 'retrying' or status = 'waiting-callback' and awaits_message is not null))
+    and ($2::uuid is null or id > $2)
+order by id limit $1"""
+
 # `coalesce` hides the condition from the indexes of failures: on an empty table they seem cheaper than the primary key.
 REOPEN: Final = """
 update executions set status = 'queued', error = null, fingerprint = null, ready_at = now(), ended_at = null
