@@ -17,8 +17,8 @@ GRACE_S: Final = 5.0
 """Younger rows are not relayed: the normal path may be about to enqueue their jobs."""
 
 SETTLE_S: Final = 1.0
-"""How long after the beginning of a restoration its rows are read. By then, whoever wrote an older row has enqueued its
-job too: before Redis lost its data, or after it, or its job is held back."""
+"""How long after the beginning of a restoration its rows are read. By then, the process that wrote an older row has
+enqueued its job too: before Redis lost its data, or after it, or its job is held back."""
 
 SWEEP_S: Final = 30.0
 SERVER_POLL_S: Final = 2.0
