@@ -5,7 +5,8 @@ from typing import Any
 from filas_local.servers import PostgresServer, RedisServer
 from tests.ingest.api.seeding import queued_notifications
 from tests.ingest.api.serving import Api, Reply, serving
-from tests.ingest.api.test_history import started
+from tests.ingest.api.test_history import new_event, started
+from tests.shared.repository.builders import end_events
 from tests.waiting import eventually
 
 
@@ -75,3 +76,17 @@ async def test_without_redis_executions_and_notifications_can_be_cancelled(
         assert (await api.post(f"/notifications/{notification}/cancel")).status == 200
         assert [one.execution_id for one in await api.context.cancels.unapplied_executions(0.0, 10)] == [execution]
         assert await api.context.cancels.unapplied_notifications(0.0, 10) == [notification]
+
+
+async def test_without_redis_an_event_can_be_replayed(own_redis: RedisServer, postgres_dsn: str) -> None:
+    """The replay is stored, and the relay finds it. With an error, the operator would replay the event once more."""
+    async with serving(own_redis.url, postgres_dsn) as api:
+        event = new_event()
+        await api.context.events.insert_many([event])
+        await end_events(api.database, event.id)
+        own_redis.kill()
+        reply = await api.post(f"/events/{event.id}/replay")
+        assert (reply.status, reply.data["replay"]) == (200, 1)
+        assert [one.replay for one in await api.context.events.unfinished(0.0, 10)] == [1]
+        [entry] = (await api.get(f"/audit?subject=events/{event.id}")).data
+        assert (entry["action"], entry["outcome"]) == ("replayEvent", "done")

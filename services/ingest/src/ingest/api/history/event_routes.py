@@ -124,7 +124,13 @@ async def replay_event(call: Call[ReplayEventBody, Query]) -> Answer:
         return reopened
 
     call.audit.after = {"status": "received"}
-    replayed, job = await enqueue_replay(call.context, await call.audit.change(reopen))
+    reopened = await call.audit.change(reopen)
+    try:
+        replayed, job = await enqueue_replay(call.context, reopened)
+    except StoreUnavailable as error:
+        # The relay of `ingest work` enqueues the job of the stored row. An error here would lead to a second replay.
+        log.warning("replay.left_to_relay", event_id=str(event_id), store=error.store, reason=error.reason)
+        replayed, job = reopened, job_of_event(reopened)
     return Answer(Replayed(id=str(event_id), replay=replayed.replay, run=replayed.run, job_ids=[job.job_id]))
 
 
