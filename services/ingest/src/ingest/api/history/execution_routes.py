@@ -141,8 +141,9 @@ class CancelCommand(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 async def cancel_execution(call: Call[None, Query]) -> Answer:
     """Stores the cancel of an execution, then enqueues the command for the flow-runner.
 
-    The flow-runner ends a waiting execution at once, and a running one before its next effect. Only the flow-runner
-    writes executions. The job is in no group, because it must not wait for the job that it ends.
+    The flow-runner ends a waiting execution at once, and a running one before its next node, as soon as it has seen the
+    cancel, which it looks for when it renews its leases. Only the flow-runner writes executions. The job is in no
+    group, because it must not wait for the job that it ends.
     """
     execution_id = parse_row_id("execution", call.path["id"])
     execution = await call.context.executions.get(execution_id)
