@@ -54,12 +54,14 @@ async def compressed_bomb(reader: asyncio.StreamReader, writer: asyncio.StreamWr
 
 
 async def large_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Sends headers without end."""
+    """Sends headers without end: 50 KB at a time."""
     writer.write(_HEAD)
-    for number in range(10_000):
-        writer.write(b"X-%d: %b\r\n" % (number, b"a" * 1000))
+    number = 0
+    while not reader.at_eof():
+        writer.write(b"".join(b"X-%d: %b\r\n" % (number + one, b"a" * 1000) for one in range(50)))
+        number += 50
         await writer.drain()
-    await reader.read()
+        await asyncio.sleep(AGAIN_S)
 
 
 async def slow_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -99,7 +101,7 @@ _SENDERS: Final[Mapping[str, Mapping[Sender, int]]] = {
     "hostile-senders": {half_of_a_request: 150, no_request: 20},
     "hostile-bodies": {endless_body: 50, compressed_bomb: 5},
     "hostile-heads": {large_head: 5, slow_head: 50},
-    "hostile-requests": {many_requests: 10, slow_reader: 20},
+    "hostile-requests": {many_requests: 5, slow_reader: 5},
 }
 """How many connections of which senders each kind has at a time."""
 

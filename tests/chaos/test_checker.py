@@ -102,6 +102,11 @@ def refuse_without_reason(evidence: Evidence) -> None:
     evidence.faults = [Fault(1, "store-kill", "redis", 2.0, 3.0), Fault(2, "kill", "notifier", 2.0, 3.0)]
 
 
+def refuse_beside_hostile_senders(evidence: Evidence) -> None:
+    evidence.sent[0].tries = [(3.0, "503")]
+    evidence.faults = [Fault(1, "hostile-bodies", "ingest", 2.0, 3.0)]
+
+
 def repeat_an_arrival(evidence: Evidence) -> None:
     evidence.messages = [*evidence.messages, Arrival(2.0, "/messages-a", "key-1-1", b"{}", answered_well=True)]
 
@@ -114,7 +119,7 @@ def call_under_two_keys(evidence: Evidence) -> None:
 BROKEN: dict[str, list[Callable[[Evidence], None]]] = {
     "no_process_ends_by_itself": [lambda found: found.ended.update({"notifier": 1})],
     "every_webhook_is_accepted": [refuse],
-    "answers_are_no_worse_than_promised": [refuse_without_reason],
+    "answers_are_no_worse_than_promised": [refuse_without_reason, refuse_beside_hostile_senders],
     "no_accepted_event_is_missing": [
         lambda found: found.events.update({"event-1": "received"}),
         lambda found: found.events.update({"event-1": "ignored"}),

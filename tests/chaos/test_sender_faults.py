@@ -47,8 +47,8 @@ def bomb(sent: bytes) -> bool:
 EXPECTED: dict[str, tuple[int, Any]] = {
     "hostile-senders": (170, lambda sent: sent.endswith(b"\r\n\r\n{")),
     "hostile-bodies": (55, bomb),
-    "hostile-heads": (55, lambda sent: len(sent) > 1_000_000 and b"\r\n\r\n" not in sent),
-    "hostile-requests": (30, lambda sent: sent.count(b"GET /webhooks/none HTTP/1.1") >= 20),
+    "hostile-heads": (55, lambda sent: len(sent) > 200_000 and b"\r\n\r\n" not in sent),
+    "hostile-requests": (10, lambda sent: sent.count(b"GET /webhooks/none HTTP/1.1") >= 20),
 }
 
 

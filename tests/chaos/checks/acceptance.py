@@ -58,7 +58,7 @@ def _disabled(evidence: Evidence) -> dict[str, list[tuple[datetime, datetime]]]:
 def _may_be_refused(faults: Sequence[Fault], at_s: float) -> bool:
     """Whether `ingest` or both of its stores are hit at `at_s`. A sender's try may have begun long before its end."""
     near = [one for one in faults if one.at_s - AFTER_S <= at_s <= one.ends_s + AFTER_S]
-    if any("ingest" in one.processes or one.kind == "hostile-senders" for one in near):
+    if any("ingest" in one.processes for one in near):
         return True
     stores = {
         one.store or one.target.partition("/")[2] for one in near if one.store or one.target.startswith("ingest/")
