@@ -102,6 +102,11 @@ def print_counts(evidence: Evidence) -> None:
     )
     print(f"actions of operators {dict(sorted(kinds.items()))}")
     print(f"executions {dict(sorted(statuses.items()))}")
+    observed = evidence.observed
+    answers = Counter(one.cause or one.answer for one in observed.questions)
+    fired = Counter(one.rule_id for one in observed.alerts.firings) if observed.alerts is not None else {}
+    print(f"dashboards: {len(observed.readings)} readings, {len(observed.frames)} frames")
+    print(f"alerts {dict(sorted(fired.items()))}; answers of filas why {dict(sorted(answers.items()))}")
     print(f"messages arrived {len(evidence.messages)}, of them repeated {repeated}; calls {len(evidence.calls)}")
 
 
