@@ -36,6 +36,7 @@ OUTSIDE_FACING = (
     "filas.flows.timing.cron_meaning",
     "filas.flows.timing.moments",
     "filas.flows.written_numbers",
+    "filas.outbound.client",
     "filas.outbound.retry_after",
     "filas.queue.job_format",
     "filas.repository.postgres.paging",

@@ -200,6 +200,15 @@ async def test_a_redirect_to_another_origin_gets_no_credentials() -> None:
     assert b"idempotency-key" in left.body
 
 
+async def test_a_redirect_to_what_is_no_address_is_refused() -> None:
+    async def elsewhere(_request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": "//[::1]@"})
+
+    async with receiver(elsewhere) as url, OutboundClient(HOME) as client:
+        with pytest.raises(OutboundRefused, match="redirect: invalid URL"):
+            await client.request("GET", url, timeout_s=5)
+
+
 async def test_a_redirect_loop_ends() -> None:
     async def again(_request: web.Request) -> web.Response:
         raise web.HTTPFound("/")

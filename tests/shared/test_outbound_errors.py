@@ -75,6 +75,7 @@ async def test_a_name_that_is_not_known() -> None:
         ("https://a:99999999/planted", "invalid URL: the port must be a number from 0 to 65535"),
         ("https://a.example:abc/planted", "invalid URL: the port must be a number from 0 to 65535"),
         ("https://[::1/planted", "invalid URL: the host is not a valid name"),
+        ("https://[::1]@/planted", "invalid URL: the host is not a valid name"),
         ("http://a\u2100b/planted", "invalid URL: the host is not a valid name"),
         ("http://xn--zzzzzz/planted", "invalid URL: the host is not a valid name"),
         (f"https://{'a' * 70}.com/planted", "invalid URL: the host is not a valid name"),

@@ -6,12 +6,14 @@ import string
 from importlib import resources
 
 import pytest
+from yarl import URL
 
 from filas.messages.catalogue import LANGUAGES, Message
 from ingest.dashboard import application, assets
 from ingest.dashboard.presentation.states import LOOKS
 from ingest.dashboard.presentation.texts import choose_language, page_messages
 from ingest.dashboard.sessions.middlewares import CONTENT_SECURITY_POLICY
+from tests.ingest.api.serving import Api
 from tests.ingest.dashboard.browsing import Browser
 
 PACKAGE = resources.files("ingest.dashboard")
@@ -155,3 +157,13 @@ def test_the_scripts_of_every_page_stay_small() -> None:
     names = ("vendor/idiomorph.js", "live.js", "keyboard.js", "controls.js")
     assert sum(len(gzip.compress(assets.content_of(name) or b"")) for name in names) <= 12_000
     assert len((assets.content_of("live.js") or b"").splitlines()) <= 500
+
+
+async def test_an_address_like_that_of_an_open_page_is_not_found(api: Api) -> None:
+    """No session is needed for files and for the sign-in form. What no route serves there is no error of ours."""
+    paths = ("/static/x", "/static/0123456789ab/", "/static/nothash/dashboard.css", "/sign%2Din", "/sign-in")
+    for method in ("GET", "HEAD", "POST", "PUT", "OPTIONS"):
+        for path in paths:
+            url = URL(f"{api.url}/dashboard{path}", encoded=True)
+            async with api.session.request(method, url, allow_redirects=False) as answer:
+                assert answer.status < 500, f"{method} {path}"

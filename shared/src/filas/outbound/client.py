@@ -216,7 +216,7 @@ class OutboundClient:
     def _redirected(self, call: "_Call", status: int, location: str) -> "_Call":
         """Returns the call after a redirect, as browsers make it: 303, and 301 and 302 after a POST, become a GET."""
         try:
-            target = self._checked_url(str(call.url.join(URL(location))))
+            target = self._checked_url(str(call.url.join(_parsed(location))))
         except ValueError as error:
             raise OutboundRefused(f"redirect: {describe_url(error)}") from None
         if call.url.scheme == "https" and target.scheme == "http":
@@ -231,7 +231,7 @@ class OutboundClient:
 
     def _checked_url(self, url: str) -> URL:
         try:
-            parsed = URL(url)
+            parsed = _parsed(url)
             host, port = parsed.host, parsed.port
         except ValueError as error:
             raise OutboundRefused(describe_url(error)) from None
@@ -283,6 +283,14 @@ class _Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int
     truncate: bool
     redirects: int
+
+
+def _parsed(text: str) -> URL:
+    """Returns the address. Raises ValueError for a text that is none."""
+    try:
+        return URL(text)
+    except IndexError:  # yarl, for user information without a host: `http://[::1]@`
+        raise ValueError("the host is missing") from None
 
 
 def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:

@@ -207,7 +207,9 @@ def _handler(page: PageRoute, context: ApiContext, figures: LiveFigures, rendere
 def _page_call(
     request: web.Request, page: PageRoute, context: ApiContext, figures: LiveFigures, renderer: Renderer
 ) -> PageCall:
-    signed_in = request[SIGNED_IN]
+    signed_in = request.get(SIGNED_IN)
+    if signed_in is None:  # an address like that of a file or of the sign-in form, which no route serves
+        raise web.HTTPNotFound(text=f"there is no page {request.path[:200]!r}")
     address = context.access.addresses.of(request.remote, request.headers.getall("X-Forwarded-For", []))
     preferences = read_preferences(request)
     form: Mapping[str, str] = request.get(FORM, {})

@@ -80,7 +80,7 @@ def session_middleware(sessions: Sessions, access: Access) -> Any:
     async def find_session(request: web.Request, handler: Handler) -> web.StreamResponse:
         origin = request[REQUEST_ORIGIN]
         session = sessions.read(session_cookie.sent_value(request, origin))
-        is_open = request.path == return_path.SIGN_IN or request.path.startswith(STATIC)
+        is_open = _is_open(request)
         if session is None or (client := _client(sessions, session, is_open=is_open)) is None:
             return await handler(request) if is_open else _to_sign_in(request, origin, had_session=session is not None)
         request[SIGNED_IN] = SignedIn(client, session.csrf, origin.is_insecure, session)
@@ -92,6 +92,14 @@ def session_middleware(sessions: Sessions, access: Access) -> Any:
         return response
 
     return find_session
+
+
+def _is_open(request: web.Request) -> bool:
+    """Whether the request needs no session: for the sign-in form, or for a file. An open path that no route serves is
+    answered 404 by the handler of the pages that do not exist."""
+    if request.path == return_path.SIGN_IN:
+        return request.method in ("GET", "HEAD", "POST")
+    return request.path.startswith(STATIC) and request.method in ("GET", "HEAD")
 
 
 def _client(sessions: Sessions, session: Session, *, is_open: bool) -> Client | None:
