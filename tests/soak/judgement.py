@@ -9,7 +9,13 @@ from tests.soak.results import Results
 CYCLE_SLACK_MINUTES: Final = 5
 """After the age of retention, so much passes until retention and autovacuum have run with the oldest rows."""
 
+EACH_SESSION: Final = "memory/each session of postgres"
+
 BOUNDS: Final = {
+    # The pools of the processes open sessions and close them with the load of the machine.
+    "memory/postgres": Bound(0.15, 10),
+    "files/postgres": Bound(0.15, 100),
+    EACH_SESSION: Bound(0.06, 0.3),
     "memory/": Bound(0.06, 3),
     "rss/": Bound(0.06, 4),
     "cpu/": Bound(0.25, 1),
@@ -27,7 +33,9 @@ BOUNDS: Final = {
     "unfinished/": Bound(0.2, 50),
     "latency/": Bound(1.0, 100),
 }
-"""By the beginning of the name. Units: MiB, seconds in a minute, files, threads, keys, clients, rows, shares, ms."""
+"""By the beginning of the name; the first one counts.
+
+Units: MiB, seconds in a minute, files, threads, keys, clients, rows, shares, ms."""
 
 EXPLAINED: Final = {
     "rollups": "figures by minute are kept for two days, whatever the retention of rows is",
@@ -74,10 +82,17 @@ def explained(name: str) -> str | None:
     return next((reason for start, reason in NOT_JUDGED.items() if name.startswith(start)), None)
 
 
+def derived(results: Results) -> dict[str, list[float | None]]:
+    """The series that others add up to: the memory of a session of Postgres."""
+    memory, sessions = (results.series.get(name, []) for name in ("memory/postgres", "postgres/sessions"))
+    pairs = zip(memory, sessions, strict=False)
+    return {EACH_SESSION: [used / number if used and number else None for used, number in pairs]}
+
+
 def judged(results: Results) -> list[Judged]:
     """Each series that is judged and has enough minutes."""
     found = []
-    for name, values in sorted(results.series.items()):
+    for name, values in sorted({**results.series, **derived(results)}.items()):
         bound = next((bound for start, bound in BOUNDS.items() if name.startswith(start)), None)
         one = trend(values[first_minute(results) :])
         if bound is not None and one is not None and explained(name) is None:

@@ -39,6 +39,12 @@ from events"""
 """The age of the oldest row of each table in minutes."""
 
 
+def processes(pipeline: Pipeline, results: Results) -> None:
+    """Checks that every process runs."""
+    ended = pipeline.ended
+    results.check("no process ends by itself", f"minute {results.minutes}: {ended}" if ended else None)
+
+
 async def old_rows(pool: "asyncpg.Pool[asyncpg.Record]", results: Results) -> Values:
     """Checks that no row is much older than the retention. Returns the ages in minutes."""
     [row] = await pool.fetch(OLDEST)

@@ -28,7 +28,6 @@ INTRODUCTION: Final = Path(__file__).with_name("introduction.md")
 
 def page(results: Results) -> str:
     """The text of the page."""
-    found = breaches(results)
     series = judged(results)
     indexes = sorted((one for one in series if one.name.startswith("index/")), key=lambda one: -used(one))
     shown = [one for one in series if not one.name.startswith("index/")] + indexes[:CLOSEST]
@@ -41,11 +40,10 @@ def page(results: Results) -> str:
         INTRODUCTION.read_text(),
         "## The recorded run",
         run(results),
-        "\n".join(f"- **Breach**: {one}" for one in found) if found else "No check was broken, and no series grew.",
+        verdict(results),
         checks(results),
         "## Growth",
-        period,
-        growth(shown),
+        *([period, growth(shown)] if series else ["No series was judged."]),
         "May grow, or is judged in another way:",
         "\n".join(f"- `{name}`: {reason}." for name, reason in {**EXPLAINED, **NOT_JUDGED}.items()),
         "## Plots",
@@ -58,7 +56,7 @@ def page(results: Results) -> str:
 def run(results: Results) -> str:
     """What was run, where, and what it has counted."""
     machine = results.machine
-    ended = "to its end" if results.ended else "and stopped before its end, so the checks of the end are missing"
+    ended = "to its end" if results.ended else "and not to its end, so the checks of the end are missing"
     length = f"{results.minutes} minutes {ended}, {number(results.rate)} webhooks/s"
     versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
     cores = f"{machine.cores} cores, {machine.memory_gib:g} GiB"
@@ -70,6 +68,13 @@ def run(results: Results) -> str:
         *results.notes,
     ]
     return "\n".join(f"- {fact}" for fact in facts if fact)
+
+
+def verdict(results: Results) -> str:
+    """What does not hold, or that everything does."""
+    if found := breaches(results):
+        return "\n".join(f"- **Breach**: {one}" for one in found)
+    return "No check was broken, and no series grew." if judged(results) else "The run is too short to judge growth."
 
 
 def checks(results: Results) -> str:

@@ -10,7 +10,7 @@ from tests.soak.results import Results
 
 LABEL_EVERY: Final = 10
 SHOWN: Final = 8
-"""The most lines of one plot: the series with the largest values are shown."""
+"""The most lines of one plot: the series with the largest values, or those of the largest tables, are shown."""
 
 STORES: Final = ("redis", "postgres")
 
@@ -45,6 +45,7 @@ PLOTS: Final = {
     "rows.svg": Plot("Postgres: live rows", "rows", "rows/"),
     "dead.svg": Plot("Postgres: dead rows, which autovacuum removes", "rows", "dead/"),
     "free.svg": Plot("Postgres: free part of each table, an estimate", "part of 1", "free/"),
+    "load.svg": Plot("Processes of the whole machine that wanted a core", "processes", "machine/load"),
     "oldest.svg": Plot("The age of the oldest row", "minutes", "oldest/"),
 }
 """By the name of the file."""
@@ -77,5 +78,12 @@ def _series(results: Results, plot: Plot) -> Series:
         if name.startswith(plot.start) and name not in _OTHER_UNITS
         and (plot.stores is None or (name.partition("/")[2] in STORES) == plot.stores)
     }  # fmt: skip
-    largest = sorted(found, key=lambda name: -max((value or 0.0 for value in found[name]), default=0.0))[:SHOWN]
+    largest = sorted(found, key=lambda name: -_size(results, plot, name))[:SHOWN]
     return {name: values for name, values in found.items() if name in largest}
+
+
+def _size(results: Results, plot: Plot, name: str) -> float:
+    """What a series is ranked by: that of a table by the size of the table, any other by its largest value."""
+    of_table = plot.start in ("rows/", "dead/", "free/")
+    values = results.series.get(f"table/{name}" if of_table else f"{plot.start.partition('/')[0]}/{name}", [])
+    return max((value or 0.0 for value in values), default=0.0)

@@ -23,7 +23,7 @@ def known(values: list[float] | list[float | None]) -> Trend:
     return found
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(100))
 def test_growth_is_found_in_noise(seed: int) -> None:
     grown = [value + minute * 10 / 95 for minute, value in enumerate(noise(seed, 2))]
     found = known(grown)
@@ -42,10 +42,15 @@ def test_a_flat_series_does_not_grow(seed: int, spread: float) -> None:
     assert not known(noise(seed, spread)).exceeds(BOUND)
 
 
-@pytest.mark.parametrize("at", [10, 30, 60, 85])
+@pytest.mark.parametrize("at", range(5, 95, 5))
 def test_a_single_step_is_no_growth(at: int) -> None:
     """Memory that was needed once stays with the process."""
     assert not known([100.0] * at + [130.0] * (95 - at)).exceeds(BOUND)
+
+
+def test_growth_that_ends_is_no_growth() -> None:
+    """A cache that is full."""
+    assert not known([100.0 + min(minute, 40) for minute in range(95)]).exceeds(BOUND)
 
 
 def test_steps_that_follow_one_another_are_growth() -> None:

@@ -1,7 +1,7 @@
 """What a run has broken: each check of the soak test is broken once."""
 
 from tests.benchmarks.report.results import Machine
-from tests.soak.judgement import BOUNDS, EXPLAINED, NOT_JUDGED, breaches, first_minute, judged
+from tests.soak.judgement import BOUNDS, EACH_SESSION, EXPLAINED, NOT_JUDGED, breaches, first_minute, judged
 from tests.soak.results import Results
 
 MINUTES = 60
@@ -29,12 +29,21 @@ def test_a_run_without_growth_has_no_breach() -> None:
 
 
 def test_each_group_of_series_is_judged() -> None:
-    for start in BOUNDS:
+    for start in BOUNDS.keys() - {EACH_SESSION}:
         name = start + ("x" if start.endswith("/") else "")
         grown = results()
         grown.series[name] = growing(1, 1000)
         [breach] = breaches(grown)
         assert breach.startswith(f"{name} grows by 4.4e+04 in 45 minutes"), breach
+
+
+def test_sessions_of_postgres_may_come_but_not_grow() -> None:
+    """A pool that opens sessions needs more memory; each of them needs the same."""
+    more: list[float | None] = [50.0 if minute < 40 else 55.0 for minute in range(MINUTES)]
+    run = results(memory__postgres=[7 * (one or 0) for one in more], postgres__sessions=more)
+    assert breaches(run) == []
+    run.series["memory/postgres"] = [(7 + minute / 50) * (one or 0) for minute, one in enumerate(more)]
+    assert [one.partition(" grows")[0] for one in breaches(run)] == [EACH_SESSION, "memory/postgres"]
 
 
 def test_growth_of_the_first_life_cycle_is_no_breach() -> None:

@@ -1,7 +1,10 @@
 """The checks of each minute are broken once: by old rows, wrong figures, and a search that finds the wrong events."""
 
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -27,6 +30,18 @@ async def add_event(pool: "asyncpg.Pool[asyncpg.Record]", received: datetime) ->
 def broken(run: Results) -> dict[str, int]:
     """How often each check was broken."""
     return {name: len(one.broken) for name, one in run.checks.items()}
+
+
+@pytest.mark.starts_processes
+def test_a_process_that_has_ended_is_found(tmp_path: Path) -> None:
+    pipeline, run = Pipeline("redis://127.0.0.1:1/0", "", tmp_path), results()
+    with subprocess.Popen([sys.executable, "-c", "input(); exit(3)"], stdin=subprocess.PIPE) as process:
+        pipeline._processes["notifier"] = process
+        life_cycle.processes(pipeline, run)
+        assert broken(run) == {"no process ends by itself": 0}
+        process.communicate(b"\n")
+    life_cycle.processes(pipeline, run)
+    assert run.checks["no process ends by itself"].broken == ["minute 60: {'notifier': 3}"]
 
 
 async def test_rows_that_are_too_old_are_found(pool: "asyncpg.Pool[asyncpg.Record]") -> None:

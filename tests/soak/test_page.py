@@ -21,7 +21,7 @@ def test_a_series_that_grows_is_on_the_page() -> None:
     text = page(results(memory__ingest=growing(40, 1)))
     assert "- **Breach**: memory/ingest grows by 44 in 45 minutes" in text
     assert "| `memory/ingest` | 62 | 92 | 44 | 4.62 | **too much** |" in text
-    assert "stopped before its end" in text
+    assert "not to its end" in text
 
 
 def test_a_run_without_a_breach_has_none_on_the_page() -> None:
@@ -31,9 +31,17 @@ def test_a_run_without_a_breach_has_none_on_the_page() -> None:
     run.totals["order succeeded"] = 1234
     text = page(run)
     assert "Breach" not in text
+    assert "No check was broken, and no series grew." in text
     assert "| old rows go | 1 | 0 |" in text
     assert "- order succeeded: 1,234." in text
     assert "| `files/ingest` | 23 | 23 | 0 | 4 |  |" in text
+
+
+def test_a_run_that_is_too_short_is_not_called_a_success() -> None:
+    run = results()
+    run.minutes, run.series = 10, {"files/ingest": [23.0] * 10}
+    assert "too short to judge growth" in page(run)
+    assert "no series grew" not in page(run)
 
 
 def test_only_the_indexes_closest_to_their_bound_are_on_the_page() -> None:
