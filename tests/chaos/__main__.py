@@ -1,11 +1,11 @@
 """Runs a schedule of faults and checks the promises.
 
-    python -m tests.chaos [--seed N] [--seconds S] [--rate R] [--sentinels] [--kinds KIND …]
+    python -m tests.chaos [--seed N …] [--seconds S] [--rate R] [--sentinels] [--kinds KIND …]
         [--without N …] [--shorten]
 
-Prints the seed, the schedule, the counts, and each breach. A breach can be repeated with its seed. `--without` leaves
-faults out by their number; `--shorten` leaves out one fault after the other as long as a breach of the same promise
-remains. The exit code is 1 if a promise was broken.
+Prints the seed, the schedule, the counts, and each breach. A breach can be repeated with its seed. Several seeds are
+run one after the other. `--without` leaves faults out by their number; `--shorten` leaves out one fault after the other
+as long as a breach of the same promise remains. The exit code is 1 if a promise was broken.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SHOWN = 5
 def main() -> int:
     """Runs once, or as often as shortening takes. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--seed", type=int, help="default: a random one, which is printed")
+    parser.add_argument("--seed", type=int, nargs="+", help="default: a random one, which is printed")
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--rate", type=float, default=200.0, help="webhooks per second")
     parser.add_argument(
@@ -42,11 +42,13 @@ def main() -> int:
     parser.add_argument("--shorten", action="store_true", help="find the faults that a breach needs")
     parser.add_argument("--logs", type=Path, default=Path("build/chaos"), help="the directory of the processes' output")
     options = parser.parse_args()
-    seed = random.SystemRandom().randrange(1 << 31) if options.seed is None else options.seed
-    found = run(seed, options, options.without)
-    if found and options.shorten:
-        shorten(seed, options, {one.promise for one in found})
-    return 1 if found else 0
+    broken = False
+    for seed in options.seed or [random.SystemRandom().randrange(1 << 31)]:
+        found = run(seed, options, options.without)
+        broken = broken or bool(found)
+        if found and options.shorten:
+            shorten(seed, options, {one.promise for one in found})
+    return 1 if broken else 0
 
 
 def run(seed: int, options: argparse.Namespace, without: Sequence[int]) -> list[Breach]:
