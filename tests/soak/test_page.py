@@ -20,7 +20,7 @@ def test_the_page_and_the_plots_in_the_repository_are_up_to_date() -> None:
 def test_a_series_that_grows_is_on_the_page() -> None:
     text = page(results(memory__ingest=growing(40, 1)))
     assert "- **Breach**: memory/ingest grows by 44 in 45 minutes" in text
-    assert "| `memory/ingest` | 62 | 92 | 44 | 4.62 | **too much** |" in text
+    assert "| `memory/ingest` | 62 | 92 | 44 | 2.31 | **too much** |" in text
     assert "not to its end" in text
 
 
