@@ -70,7 +70,8 @@ class Restoration:
             with suppress(StoreUnavailable):
                 await self._command("leave", token)
             raise
-        if answer == b"done":
+        # A new server has lost nothing.
+        if answer == b"done" and jobs:
             _log.info("queue.restored", queue=self._policy.name, jobs=jobs, seconds=round(time.monotonic() - began, 3))
         return answer == b"done"
 
