@@ -3,7 +3,7 @@ does, and answers with samples instead of what the stores have."""
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, Final, Literal, get_args
 from unittest import mock
@@ -47,7 +47,15 @@ class _NoStore:
             raise AttributeError(name)
         return _NoStore()
 
-    async def __call__(self, *_arguments: Any, **_options: Any) -> Any:
+    def __call__(self, *_arguments: Any, **_options: Any) -> Any:
+        return _NoAnswer()
+
+
+class _NoAnswer:
+    """What a call returns. Nothing warns of it if the caller does not await it."""
+
+    def __await__(self) -> Iterator[None]:
+        yield from ()
         raise StoreUnavailable("postgres", "down")
 
 
