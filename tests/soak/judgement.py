@@ -46,6 +46,7 @@ EXPLAINED: Final = {
 NOT_JUDGED: Final = {
     "redis/log": "Redis writes its log again when it has doubled, and not before it has 64 MiB",
     "postgres/database": "the sum of the tables and indexes, which are judged one by one",
+    "sessions/": "the pools open up to `DATABASE_POOL_SIZE` connections under load",
     "machine/load": "other work on the machine",
     "rate/": "judged by its level",
     "oldest/": "judged by its level at each minute",

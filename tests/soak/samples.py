@@ -30,6 +30,10 @@ INDEXES: Final = """
 select relname as table_name, indexrelname as name, pg_relation_size(indexrelid)::float8 as bytes
 from pg_stat_user_indexes where schemaname = 'public'"""
 
+SESSIONS: Final = """
+select split_part(application_name, ' ', 1) as name, count(*)::float8 as count from pg_stat_activity
+where application_name like 'filas-%' group by 1"""
+
 UNFINISHED: Final = """
 select (select count(*) from events where status not in ('processed', 'ignored', 'failed'))::float8 as events,
     (select count(*) from executions where ended_at is null)::float8 as executions,
@@ -129,6 +133,7 @@ async def of_postgres(pool: "asyncpg.Pool[asyncpg.Record]", flow: str) -> Values
     values["postgres/sessions"] = float(
         await pool.fetchval("select count(*) from pg_stat_activity where backend_type = 'client backend'")
     )
+    values |= {f"sessions/{row['name']}": row["count"] for row in await pool.fetch(SESSIONS)}
     [unfinished] = await pool.fetch(UNFINISHED)
     values |= {f"unfinished/{name}": value for name, value in dict(unfinished).items()}
     times: Any = await pool.fetchval(LATENCY, flow)

@@ -55,7 +55,8 @@ def test_the_series_of_the_servers(redis_server: RedisServer, postgres_server: P
 
 
 async def test_the_series_of_the_database(owner_dsn: str) -> None:
-    async with asyncpg.create_pool(owner_dsn, min_size=1, max_size=1) as pool:
+    settings = {"application_name": "filas-soak 1.0"}
+    async with asyncpg.create_pool(owner_dsn, min_size=1, max_size=1, server_settings=settings) as pool:
         now = datetime.now(UTC)
         for number in range(100):
             status = "processed" if number else "received"
@@ -80,6 +81,7 @@ async def test_the_series_of_the_database(owner_dsn: str) -> None:
     assert 0.3 < found["free/executions"] < 0.9, "half of the rows are dead"
     assert found["free/events"] < found["free/executions"]
     assert found["postgres/database"] > 1
+    assert found["sessions/filas-soak"] == 1
 
 
 def test_percentiles() -> None:
