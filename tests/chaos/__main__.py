@@ -1,15 +1,17 @@
 """Runs a schedule of faults and checks the promises.
 
-    python -m tests.chaos [--seed N …] [--seconds S] [--rate R] [--sentinels] [--kinds KIND …]
+    python -m tests.chaos [--seed N … [--together]] [--seconds S] [--rate R] [--sentinels] [--kinds KIND …]
         [--without N …] [--shorten]
 
 Prints the seed, the schedule, the counts, and each breach. A breach can be repeated with its seed. Several seeds are
-run one after the other. `--without` leaves faults out by their number; `--shorten` leaves out one fault after the other
-as long as a breach of the same promise remains. The exit code is 1 if a promise was broken.
+run one after the other, or at the same time with `--together`. `--without` leaves faults out by their number;
+`--shorten` leaves out one fault after the other as long as a breach of the same promise remains. The exit code is 1 if
+a promise was broken.
 """
 
 import argparse
 import random
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -30,6 +32,7 @@ def main() -> int:
     """Runs once, or as often as shortening takes. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, nargs="+", help="default: a random one, which is printed")
+    parser.add_argument("--together", action="store_true", help="run the seeds at the same time")
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--rate", type=float, default=200.0, help="webhooks per second")
     parser.add_argument(
@@ -42,6 +45,8 @@ def main() -> int:
     parser.add_argument("--shorten", action="store_true", help="find the faults that a breach needs")
     parser.add_argument("--logs", type=Path, default=Path("build/chaos"), help="the directory of the processes' output")
     options = parser.parse_args()
+    if options.together and options.seed:
+        return together(options)
     broken = False
     for seed in options.seed or [random.SystemRandom().randrange(1 << 31)]:
         found = run(seed, options, options.without)
@@ -49,6 +54,24 @@ def main() -> int:
         if found and options.shorten:
             shorten(seed, options, {one.promise for one in found})
     return 1 if broken else 0
+
+
+def together(options: argparse.Namespace) -> int:
+    """Runs each seed in a process of its own, at the same time. Prints what each printed, one after the other."""
+    arguments = [one for one in sys.argv[1:] if one != "--together"]
+    first = arguments.index("--seed")
+    rest = arguments[:first] + arguments[first + 1 + len(options.seed) :]
+    outputs = [options.logs / f"seed-{seed}" for seed in options.seed]
+    processes: list[subprocess.Popen[bytes]] = []
+    for seed, directory in zip(options.seed, outputs, strict=True):
+        directory.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "tests.chaos", *rest, "--seed", str(seed), "--logs", str(directory)]
+        with (directory / "output").open("wb") as output:
+            processes.append(subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT))
+    codes = [process.wait() for process in processes]
+    for directory in outputs:
+        print((directory / "output").read_text(errors="replace"), flush=True)
+    return max(codes)
 
 
 def run(seed: int, options: argparse.Namespace, without: Sequence[int]) -> list[Breach]:

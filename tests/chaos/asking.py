@@ -1,6 +1,7 @@
 """Asks at random moments what unfinished work waits for (`filas why`), with its state just before and just after."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Mapping
@@ -212,7 +213,8 @@ class Asker:
         except (OSError, RedisError, TimeoutError):
             return "unknown"
         finally:
-            await client.aclose()
+            with contextlib.suppress(OSError, RedisError, TimeoutError):
+                await client.aclose()
         if not exists:
             return "gone"
         if running:
