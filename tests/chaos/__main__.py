@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import uvloop
 
 from tests.chaos.checker import Breach, breaches
@@ -87,6 +88,10 @@ def run(seed: int, options: argparse.Namespace, without: Sequence[int]) -> list[
     evidence = uvloop.run(run.evidence())
     print_counts(evidence)
     found = breaches(evidence)
+    if found:
+        record = options.logs / f"evidence-{seed}.json"
+        record.write_bytes(msgspec.json.encode(evidence))
+        print(f"the evidence is in {record}")
     for promise, count in Counter(one.promise for one in found).items():
         print(f"BREACH: {promise.replace('_', ' ')}: {count}")
         for one in [each for each in found if each.promise == promise][:SHOWN]:

@@ -22,6 +22,8 @@ select id::text, event_id::text, flow_id, version, status, error->>'kind' as err
     resumed_id::text, replay_of::text, queued_at, started_at, ended_at
 from executions"""
 
+TIMES: Final = "select id::text, received_at, processed_at from events"
+
 NOTIFICATIONS: Final = """
 select id::text, execution_id::text, status, idempotency_key as key, payload->>'text' as text, created_at
 from notifications where execution_id is not null"""
@@ -85,7 +87,7 @@ class Version:
 class Evidence:
     """Everything that a run has left behind. `events` has the status of each event by its id. `ended` are the processes
     that have ended by themselves, with their exit codes.
-    `writes_without_claim`: see `tests.hostile.write_audit`."""
+    `writes_without_claim`: see `tests.hostile.write_audit`. `times`: when each event was received and processed."""
 
     faults: Sequence[Fault]
     sent: Sequence[Sent]
@@ -105,6 +107,7 @@ class Evidence:
     runs: dict[str, int] = field(default_factory=dict)
     versions: Sequence[Version] = ()
     paths: dict[str, str] = field(default_factory=dict)
+    times: dict[str, tuple[datetime, datetime | None]] = field(default_factory=dict)
 
 
 def accepted(evidence: Evidence) -> Iterable[Sent]:

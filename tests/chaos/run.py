@@ -20,6 +20,7 @@ from tests.chaos.evidence import (
     NOTIFICATIONS,
     RUNS,
     STEPS,
+    TIMES,
     VERSIONS,
     Evidence,
     Execution,
@@ -140,6 +141,7 @@ class Run:
                 runs={row["id"]: row["run"] for row in await pool.fetch(RUNS)},
                 paths={row["execution_id"]: row["path"] for row in await pool.fetch(STEPS)},
                 versions=[Version(**row) for row in await pool.fetch(VERSIONS)],
+                times={row["id"]: (row["received_at"], row["processed_at"]) for row in await pool.fetch(TIMES)},
             )
 
     async def _set_up(self, pipeline: Pipeline, messages: str, crm: str) -> None:

@@ -187,6 +187,23 @@ async def test_events_that_only_redis_has_are_written_when_postgres_is_available
         await eventually(written)
 
 
+async def test_a_process_that_stops_first_writes_what_only_redis_has(
+    redis_url: str, own_postgres: PostgresServer
+) -> None:
+    """Otherwise the loss of Redis before a worker has written them would lose them. It does not wait without end."""
+    async with serving(redis_url, own_postgres.dsn(), DEDUPED) as app:
+        own_postgres.kill()
+        sent = [await app.post("deduped", {"id": str(number)}) for number in range(30)]
+        backfill = app.public.backfill
+        await backfill.drain(timeout_s=0.1)
+        draining = asyncio.create_task(backfill.drain(timeout_s=30))
+        await asyncio.to_thread(own_postgres.start)
+        await draining
+        await eventually(lambda: app.database.problem is None)
+        found = await app.events.unfinished(0, 100)
+        assert {str(event.id) for event in found} == {receipt["eventId"] for _, receipt in sent}
+
+
 class FailsFirst:
     """A store whose first call fails, as if it did not answer for a moment."""
 

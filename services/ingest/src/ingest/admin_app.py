@@ -61,6 +61,7 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
 
         async def drain() -> None:
             await context.acceptor.drain()
+            await backfill.drain()
             await duplicates.close()
             await access.close()
 

@@ -32,6 +32,7 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
 
         async def drain() -> None:
             await public.acceptor.drain()
+            await public.backfill.drain()
             await public.refusals.close()
             await public.duplicates.close()
 

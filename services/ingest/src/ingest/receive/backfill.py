@@ -22,6 +22,8 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 
 MAX_BATCH: Final = 500
 PAUSE_S: Final = 0.5
+DRAIN_S: Final = 5.0
+"""How long a process that stops waits for Postgres to take the events."""
 
 
 class EventStore(Protocol):
@@ -42,6 +44,8 @@ class EventBackfill:
         self._waiting: deque[NewEvent] = deque()
         self._bytes = 0
         self._has_events = asyncio.Event()
+        self._all_written = asyncio.Event()
+        self._all_written.set()
         self.on_written: Callable[[], None] | None = None
         """Called after events were written."""
 
@@ -52,6 +56,15 @@ class EventBackfill:
         while self._bytes > MAX_BYTES:
             self._bytes -= len(self._waiting.popleft().body)
         self._has_events.set()
+        self._all_written.clear()
+
+    async def drain(self, timeout_s: float = DRAIN_S) -> None:
+        """Waits until all events are written, at most `timeout_s` seconds. This process ends, and an event that only
+        Redis has is lost with Redis."""
+        try:
+            await asyncio.wait_for(self._all_written.wait(), timeout_s)
+        except TimeoutError:
+            log.warning("backfill.left_to_jobs", events=len(self._waiting))
 
     async def run(self) -> None:
         """Writes the events that are kept, until cancelled."""
@@ -88,6 +101,7 @@ class EventBackfill:
             if self.on_written is not None:
                 self.on_written()
         self._has_events.clear()
+        self._all_written.set()
         log.info("backfill.written", events=written)
 
 
