@@ -18,10 +18,11 @@ EXECUTION = "22222222-2222-5222-8222-222222222222"
 class Api:
     """An API that shows `points` of each figure, and finds `known` texts, each on the page after an empty one.
 
-    `totals` has the outcomes of each flow and figure.
+    `totals` has the outcomes of each flow and figure. The next `fails` requests are answered with 503.
     """
 
     def __init__(self) -> None:
+        self.fails = 0
         self.totals: dict[str, dict[str, int]] = {}
         self.points: list[dict[str, Any]] = []
         self.built_until = datetime.now(UTC)
@@ -29,6 +30,9 @@ class Api:
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answers as the API does."""
+        if self.fails > 0:
+            self.fails -= 1
+            return web.json_response({}, status=503)
         cursor = None
         data: Any
         if request.path == "/api/search":

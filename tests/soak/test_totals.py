@@ -52,6 +52,14 @@ async def test_figures_that_count_everything(
     assert checks["the figures count each execution"].held == 2
 
 
+async def test_an_api_that_is_busy_is_asked_again(
+    pipeline: Pipeline, pool: "asyncpg.Pool[asyncpg.Record]", senders: Senders, api: Api
+) -> None:
+    api.fails = 1
+    checks = await check(pipeline, pool, senders, api, ALL_COUNTED)
+    assert [one.broken for one in checks.values()] == [[], [], []]
+
+
 @pytest.mark.parametrize(
     ("changed", "check_name", "words"),
     [
