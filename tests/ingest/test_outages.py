@@ -14,6 +14,7 @@ from filas.repository.events import EventRepository
 from filas_local.servers import PostgresServer, RedisServer
 from ingest.event.event_jobs import job_of_event
 from ingest.receive.acceptor import Acceptor, IncomingEvent, NotStorable
+from ingest.receive.missed_jobs import MissedJobs
 from tests.ingest.serving import DEDUPED, Serving, problem_of, serving, webhook
 from tests.waiting import PATIENCE_S, eventually
 
@@ -247,6 +248,35 @@ async def test_a_job_that_neither_store_took_at_first_comes_before_later_ones(
         await eventually(enqueued)
         assert [job["eventId"] for job in await app.jobs()] == [str(new_event(number).id) for number in range(3)]
         await acceptor.drain()
+
+
+async def test_a_repeated_event_gets_the_job_that_a_killed_process_did_not_enqueue(
+    redis_url: str, postgres_dsn: str
+) -> None:
+    """The sender had no answer, and repeats it. Its next event must not overtake it. One that is processed gets no
+    job."""
+    async with serving(redis_url, postgres_dsn) as app:
+        rows = EventRepository(app.database)
+        await rows.insert_many([new_event(1), new_event(2)])
+        await app.database.fetch("update events set status = 'processed' where id = $1", new_event(2).id)
+        acceptor = Acceptor(rows, QueueProducer(app.redis))
+        receipts = [await acceptor.accept(incoming(new_event(number))) for number in (1, 2, 3)]
+        assert [one.duplicate for one in receipts] == [True, True, False]
+        assert [job["eventId"] for job in await app.jobs()] == [str(new_event(number).id) for number in (1, 3)]
+        await acceptor.drain()
+
+
+async def test_a_process_that_stops_waits_for_a_redis_that_comes_back(redis_url: str, postgres_dsn: str) -> None:
+    """Its jobs are not left to the relay, which runs later than the next process accepts. It does not wait without
+    end."""
+    async with serving(redis_url, postgres_dsn) as app:
+        acceptor = Acceptor(EventRepository(app.database), FailsFirst(QueueProducer(app.redis)))
+        await acceptor.accept(incoming(new_event(1)))
+        await acceptor.drain()
+        assert [job["eventId"] for job in await app.jobs()] == [str(new_event(1).id)]
+        missed = MissedJobs(NoJobs())
+        missed.add(job_of_event(new_event(2)), 1)
+        await missed.close(timeout_s=0.1)
 
 
 class NoJobs:

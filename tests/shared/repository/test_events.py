@@ -25,7 +25,7 @@ async def test_a_batch_is_stored_and_a_repeat_is_all_duplicates(database: Databa
     rows = EventRepository(database)
     batch = [event() for _ in range(20)]
     assert await rows.insert_many(batch) == [EventReceipt(id=one.id, duplicate=False) for one in batch]
-    assert await rows.insert_many(batch) == [EventReceipt(id=one.id, duplicate=True) for one in batch]
+    assert await rows.insert_many(batch) == [EventReceipt(id=one.id, duplicate=True, unfinished=True) for one in batch]
     assert await database.fetchval("select count(*) from events") == 20
     assert await rows.insert_many([]) == []
 
@@ -37,7 +37,7 @@ async def test_of_two_with_one_id_the_first_is_stored(database: Database) -> Non
     first, second = event(id=key, body=b"first"), event(id=key, body=b"second")
     assert await rows.insert_many([first, second]) == [
         EventReceipt(id=key, duplicate=False),
-        EventReceipt(id=key, duplicate=True),
+        EventReceipt(id=key, duplicate=True, unfinished=True),
     ]
     stored = await rows.get(key)
     assert stored is not None
@@ -61,10 +61,11 @@ async def test_one_content_key_is_one_event(database: Database) -> None:
         EventReceipt(id=first.id, duplicate=False),
         EventReceipt(id=first.id, duplicate=True),
         EventReceipt(id=plain.id, duplicate=False),
-        EventReceipt(id=first.id, duplicate=True),
+        EventReceipt(id=first.id, duplicate=True, unfinished=True),
     ]
     changed = event(id=first.id, content_key=other, content_digest=b"2")
-    assert await rows.insert_many([changed]) == [EventReceipt(id=first.id, duplicate=True, conflict=True)]
+    conflict = EventReceipt(id=first.id, duplicate=True, conflict=True, unfinished=True)
+    assert await rows.insert_many([changed]) == [conflict]
     assert await rows.insert_many([event(content_key=other)]) == [EventReceipt(id=first.id, duplicate=True)]
     batches = [[event(content_key=content_key("orders", f"{key}")) for key in range(20)] for _ in range(4)]
     answers = await asyncio.gather(

@@ -62,12 +62,14 @@ class EventReceipt(Record, frozen=True, kw_only=True):
     """The outcome of writing a NewEvent.
 
     `duplicate`: an event with the same id or the same content key was stored before, and `id` is that event's.
-    `conflict`: that event has the same id, and another content digest.
+    `conflict`: that event has the same id, and another content digest. `unfinished`: that event has the same id, and is
+    not processed yet.
     """
 
     id: UUID
     duplicate: bool
     conflict: bool = False
+    unfinished: bool = False
 
 
 class SeenDuplicates(Record, frozen=True, kw_only=True):

@@ -54,7 +54,8 @@ select case when count(*) < cardinality($1::uuid[]) then coalesce(array_agg(id),
 # For duplicates: the event with the same id, else the one with the same content key.
 FIRST_OF_MANY: Final = """
 select coalesce(same.id, (select k.event_id from event_keys k where k.id = duplicate.content_key)) as id,
-    same.id is not null and same.content_digest <> duplicate.content_digest as conflict
+    same.id is not null and same.content_digest <> duplicate.content_digest as conflict,
+    same.status = 'received' as unfinished
 from unnest($1::uuid[], $2::uuid[], $3::bytea[]) with ordinality
     as duplicate (id, content_key, content_digest, place)
 left join events same on same.id = duplicate.id
@@ -185,7 +186,12 @@ class EventRepository:
         rows = await self._database.fetch(FIRST_OF_MANY, *map(list, columns))
         # Without a row, the first event has been deleted since.
         return [
-            EventReceipt(id=row["id"] or event.id, duplicate=True, conflict=bool(row["conflict"]))
+            EventReceipt(
+                id=row["id"] or event.id,
+                duplicate=True,
+                conflict=bool(row["conflict"]),
+                unfinished=bool(row["unfinished"]),
+            )
             for event, row in zip(duplicates, rows, strict=True)
         ]
 

@@ -88,13 +88,14 @@ class Receipt:
 @dataclass(slots=True)
 class _PendingEvent:
     """An event that has no receipt yet. `arrived`: when, on the monotonic clock. `recorded`: its row is in Postgres.
-    `job` is set after the first stage."""
+    `job` is set after the first stage. `first`: it is a duplicate of this event, whose job may be missing."""
 
     incoming: IncomingEvent
     receipt: "asyncio.Future[Receipt]"
     arrived: float
     recorded: bool = False
     job: NewJob | None = None
+    first: EventReceipt | None = None
 
 
 class Acceptor:
@@ -171,11 +172,15 @@ class Acceptor:
         rest_s = rest_after(len(batch), time.monotonic() - began)
         for waiting, answer in zip(batch, answers, strict=True):
             if isinstance(answer, EventReceipt):
-                if answer.duplicate:
-                    # The job was enqueued with the first event; else the relay enqueues it.
-                    _resolve(waiting, self._duplicate_of(waiting, answer))
-                else:
+                if not answer.duplicate:
                     self._to_second_stage(waiting, recorded=True)
+                elif answer.unfinished:
+                    # A process that was killed may have written the event without enqueuing its job. The next events of
+                    # its conversation must not overtake it.
+                    waiting.first = answer
+                    self._to_second_stage(waiting, recorded=True)
+                else:
+                    _resolve(waiting, self._duplicate_of(waiting, answer))
             elif isinstance(answer, StoreUnavailable):
                 self._to_second_stage(waiting, recorded=False)
             else:
@@ -233,6 +238,9 @@ class Acceptor:
         for waiting, job, outcome in zip(batch, jobs, outcomes, strict=True):
             if outcome is EnqueueOutcome.REFUSED:
                 _fail([waiting], NotStorable("the event's job cannot be enqueued"))
+                continue
+            if waiting.first is not None:
+                _resolve(waiting, self._duplicate_of(waiting, waiting.first))
                 continue
             # While Postgres is unavailable, a duplicate is known by its job, which is in the queue already.
             duplicate = not waiting.recorded and outcome is EnqueueOutcome.DUPLICATE
@@ -295,7 +303,8 @@ class Acceptor:
         event."""
         if waiting.recorded and waiting.job is not None:
             self._missed.add(waiting.job, _size(waiting))
-            _resolve(waiting, _receipt_before_job(waiting))
+            first = waiting.first
+            _resolve(waiting, _receipt_before_job(waiting) if first is None else self._duplicate_of(waiting, first))
         return waiting.recorded
 
 

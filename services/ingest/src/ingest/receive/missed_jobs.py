@@ -21,6 +21,8 @@ MAX_BYTES: Final = 8 * 1024 * 1024
 BATCH: Final = 500
 RETRY_S: Final = 0.25
 TIMEOUT_S: Final = 5.0
+DRAIN_S: Final = 3.0
+"""How long a process that stops waits for Redis."""
 
 
 class JobStore(Protocol):
@@ -53,8 +55,11 @@ class MissedJobs:
         if self._task is None:
             self._task = asyncio.create_task(self._enqueue_all(), name="missed-jobs")
 
-    async def close(self) -> None:
-        """Leaves the jobs that still wait to the relay."""
+    async def close(self, timeout_s: float = DRAIN_S) -> None:
+        """Waits until Redis has taken the jobs, at most `timeout_s` seconds. The relay enqueues the rest: later jobs of
+        their conversations may overtake these."""
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=timeout_s)
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
