@@ -44,7 +44,7 @@ select concat_ws(' ', 'nodes', flow_id, node_id, status), count(*) from visits w
 union all
 select concat_ws(' ', 'outputs', flow_id, node_id, handle), count(*) from visits where handle is not null group by 1
 union all
-select concat_ws(' ', 'endings', flow_id, node_id, ending), count(*) from visits where is_last group by 1
+select concat_ws(' ', 'endings', flow_id, nullif(node_id, ''), ending), count(*) from visits where is_last group by 1
 union all
 select concat_ws(' ', 'deliveries', channel_id, status), count(*) from notifications where ended_at is not null
 group by 1"""
