@@ -13,6 +13,7 @@ LATER: Final = (datetime.now(UTC) + timedelta(days=365)).isoformat()
 ASKED: Final = State("execution", "waiting-input", "gone", wake_at=LATER)
 RETRIED: Final = State("execution", "retrying", "later", wake_at=LATER)
 AWAITING: Final = State("execution", "waiting-callback", "gone", wake_at=LATER, awaits_message=True)
+RESUMED: Final = State("execution", "succeeded", "gone", resumed=True)
 QUEUED: Final = State("execution", "queued", "behind")
 DUE: Final = State("notification", "queued", "due")
 ENDED: Final = State("notification", "delivered", "gone")
@@ -28,6 +29,7 @@ RIGHT: Final = (
     _question(RETRIED, "retries", until=LATER),
     _question(AWAITING, "waits-for-message", until=LATER),
     _question(State("event", "processed", "gone", execution=QUEUED), "behind-others"),
+    _question(State("event", "processed", "gone", execution=RESUMED), "finished"),
     _question(replace(DUE, is_paused=True), "queue-paused", stuck=True),
     _question(DUE, "running", after=ENDED),
     _question(ENDED, "finished"),
@@ -51,6 +53,7 @@ BROKEN: Final[Mapping[str, list[Callable[[Evidence], None]]]] = {
         _ask(_question(AWAITING, "waits-for-call")),
         _ask(_question(RETRIED, "retries", until="2026-01-01T00:00:00+00:00")),
         _ask(_question(QUEUED, "waiting")),
+        _ask(_question(State("event", "processed", "gone", execution=RESUMED), "ignored")),
         _ask(_question(QUEUED, "behind-others", stuck=True)),
         _ask(_question(DUE, "queue-paused", stuck=True)),
         _ask(_question(replace(DUE, is_paused=True), "waiting")),

@@ -77,6 +77,9 @@ def _possible(evidence: Evidence, one: Question, states: Sequence[State]) -> fro
 
 def _causes(evidence: Evidence, one: Question, state: State) -> frozenset[str]:
     """The answers that fit a state at any time while the question was being answered."""
+    if state.kind == "event" and state.execution is not None and state.execution.resumed:
+        # The answer is about the execution that the message resumed, whose row was not read.
+        return MOVING | OF_EXECUTIONS | {"finished", "failed", "undelivered"}
     if state.kind == "event" and state.execution is not None:
         found = _causes(evidence, one, state.execution)
         return found | _job_causes(evidence, one, state) if state.status == "received" else found
