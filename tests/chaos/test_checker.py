@@ -10,9 +10,10 @@ import pytest
 from tests.chaos import alert_cases, observed_cases, operator_cases, why_cases
 from tests.chaos.actions import Action
 from tests.chaos.checker import CHECKS, breaches
+from tests.chaos.checks import executions
 from tests.chaos.dashboards import Frame
 from tests.chaos.evidence import Evidence, Execution, Notification
-from tests.chaos.flows import NO_ANSWER
+from tests.chaos.flows import NO_ANSWER, PARENT
 from tests.chaos.outside import Arrival
 from tests.chaos.schedule import Fault
 from tests.chaos.senders import Sent
@@ -240,3 +241,20 @@ def test_a_question_stays_open_if_the_message_that_could_answer_it_is_cancelled(
     change(evidence, 2, status="waiting-input", output=None)
     change(evidence, 3, resumed_id=None, status="cancelled")
     assert breaches(evidence) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "is_right"),
+    [
+        ("1 part out,2 part/call out,3 part/end -,4 inform out,5 end -", True),
+        ("1 part/call out,2 part/end -,3 inform out,4 end -", False),
+        ("1 part out,2 inform out,3 part/call out,4 part/end -,5 end -", False),
+    ],
+)
+def test_a_replay_may_continue_within_a_subflow(path: str, is_right: bool) -> None:
+    """Its first step is that of the caller, and then comes the node that failed."""
+    evidence = good()
+    [order] = [one for one in evidence.executions if one.id == "execution-6"]
+    evidence.executions = [dataclasses.replace(order, flow_id=PARENT, version=1)]
+    evidence.paths = {order.id: path}
+    assert (list(executions.no_step_runs_twice(evidence)) == []) is is_right

@@ -98,7 +98,11 @@ def _problem(path: str, edges: Edges, *, succeeded: bool, from_start: bool) -> s
     if from_start and nodes and nodes[0] != "start":
         return "the first step is not that of the trigger"
     handles = {node: handle for _, node, handle in steps}
-    for before, after in pairwise(nodes):
+    # A replay that continues within a subflow has the step of its caller first, and then that of the node that failed.
+    inside = 0
+    while not from_start and nodes[inside + 1 : inside + 2] and nodes[inside + 1].rpartition("/")[0] == nodes[inside]:
+        inside += 1
+    for before, after in pairwise(nodes[inside:]):
         if after not in _following(before, handles, edges):
             return f"no edge leads from {before} to {after}"
     if succeeded and (not nodes or _following(nodes[-1], handles, edges)):
@@ -113,6 +117,6 @@ def _following(node: str, handles: Mapping[str, str], edges: Edges) -> frozenset
         return entered
     targets = edges.get((node, handles[node]), frozenset())
     caller = node.rpartition("/")[0]
-    if targets or not caller:
+    if targets or caller not in handles:
         return targets
     return edges.get((caller, handles[caller]), frozenset())
