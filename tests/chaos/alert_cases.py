@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from tests.chaos.alerts import Alerts, Firing
+from tests.chaos.alerts import WINDOW_S, Alerts, Firing
 from tests.chaos.evidence import Evidence
 from tests.chaos.outside import Arrival
 from tests.chaos.schedule import Fault
@@ -35,7 +35,7 @@ def add_alerts(evidence: Evidence) -> None:
         ),
         *evidence.executions,
     ]
-    over = at[0] + timedelta(seconds=64)
+    over = at[0] + timedelta(seconds=WINDOW_S + 4)
     firings = [
         Firing(rule, rule, "sour", "resolved", 5.0, at[4], at[4], over, over)
         for rule in ("chaos-failures", "chaos-share")

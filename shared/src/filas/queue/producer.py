@@ -94,12 +94,7 @@ class QueueProducer:
 
     async def enqueue_many(self, jobs: Sequence[NewJob]) -> list[EnqueueOutcome]:
         """Enqueues jobs of any queues in the given order. Returns one outcome per job, in the same order."""
-        if spans.is_on():
-            with EnqueueSpans(jobs) as sending:
-                outcomes = await self._enqueue_many(sending.jobs)
-                sending.outcomes = outcomes
-            return outcomes
-        return await self._enqueue_many(jobs)
+        return await self._traced(jobs)
 
     async def revive(self, policy: QueuePolicy, letter: NewDeadLetter) -> EnqueueOutcome:
         """Enqueues the job of a dead letter that is still in Redis, under its id, and removes the dead letter."""
@@ -115,12 +110,12 @@ class QueueProducer:
     async def restore_many(self, jobs: Sequence[NewJob], token: str) -> list[EnqueueOutcome]:
         """Like `enqueue_many`, for the worker that restores the queue under `token`: each job with a group goes to the
         end of its group, also if it is enqueued already. See `restore.lua`."""
-        return await self._enqueue_many(jobs, mode=token)
+        return await self._traced(jobs, token)
 
     async def relay_many(self, jobs: Sequence[NewJob]) -> list[EnqueueOutcome]:
         """Like `enqueue_many`, for rows whose jobs may be missing. While a worker restores the queue, jobs with a group
         are left to it; they count as duplicates."""
-        return await self._enqueue_many(jobs, mode="3")
+        return await self._traced(jobs, "3")
 
     async def drain(self) -> None:
         """Waits until every job that was passed to this producer has an outcome."""
@@ -128,6 +123,14 @@ class QueueProducer:
 
     def _enqueue(self, job: NewJob) -> Awaitable[EnqueueOutcome]:
         return self._batcher(job.policy.name).add(_script_arguments(job, self._clock.now_ms()))
+
+    async def _traced(self, jobs: Sequence[NewJob], mode: str = "") -> list[EnqueueOutcome]:
+        if spans.is_on():
+            with EnqueueSpans(jobs) as sending:
+                outcomes = await self._enqueue_many(sending.jobs, mode)
+                sending.outcomes = outcomes
+            return outcomes
+        return await self._enqueue_many(jobs, mode)
 
     async def _enqueue_many(self, jobs: Sequence[NewJob], mode: str = "") -> list[EnqueueOutcome]:
         outcomes = [EnqueueOutcome.REFUSED] * len(jobs)
