@@ -16,7 +16,7 @@ EVERY_S: Final = 2
 
 CHANNEL: Final = "alerts"
 OPERATOR: Final = "operator"
-WINDOW_S: Final = 36.0
+WINDOW_S: Final = 60.0
 
 FAILURES: Final = 3
 """How many executions of a flow have to fail within WINDOW_S."""
