@@ -1,10 +1,10 @@
 """Runs a schedule of faults and checks the promises.
 
-    python -m tests.chaos [--seed N … [--together]] [--seconds S] [--rate R] [--sentinels] [--kinds KIND …]
+    python -m tests.chaos [--seed N … [--overlap]] [--seconds S] [--rate R] [--sentinels] [--kinds KIND …]
         [--without N …] [--shorten]
 
 Prints the seed, the schedule, the counts, and each breach. A breach can be repeated with its seed. Several seeds are
-run one after the other, or at the same time with `--together`. `--without` leaves faults out by their number;
+run one after the other; with `--overlap`, each begins about when the load of the one before has ended. `--without` leaves faults out by their number;
 `--shorten` leaves out one fault after the other as long as a breach of the same promise remains. The exit code is 1 if
 a promise was broken.
 """
@@ -13,6 +13,7 @@ import argparse
 import random
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,9 @@ from tests.chaos.evidence import Evidence
 from tests.chaos.run import Run
 from tests.chaos.schedule import KINDS, Fault, schedule
 
+SET_UP_S = 25.0
+"""How long the start of everything takes, about, and the work that is left when the load ends."""
+
 SHOWN = 5
 """How many breaches of one promise are printed."""
 
@@ -33,7 +37,7 @@ def main() -> int:
     """Runs once, or as often as shortening takes. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, nargs="+", help="default: a random one, which is printed")
-    parser.add_argument("--together", action="store_true", help="run the seeds at the same time")
+    parser.add_argument("--overlap", action="store_true", help="begin with a seed when the load of the last one ends")
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--rate", type=float, default=200.0, help="webhooks per second")
     parser.add_argument(
@@ -46,8 +50,8 @@ def main() -> int:
     parser.add_argument("--shorten", action="store_true", help="find the faults that a breach needs")
     parser.add_argument("--logs", type=Path, default=Path("build/chaos"), help="the directory of the processes' output")
     options = parser.parse_args()
-    if options.together and options.seed:
-        return together(options)
+    if options.overlap and options.seed:
+        return overlap(options)
     broken = False
     for seed in options.seed or [random.SystemRandom().randrange(1 << 31)]:
         found = run(seed, options, options.without)
@@ -57,14 +61,17 @@ def main() -> int:
     return 1 if broken else 0
 
 
-def together(options: argparse.Namespace) -> int:
-    """Runs each seed in a process of its own, at the same time. Prints what each printed, one after the other."""
-    arguments = [one for one in sys.argv[1:] if one != "--together"]
+def overlap(options: argparse.Namespace) -> int:
+    """Runs each seed in a process of its own, which begins when the load of the one before is about over: after it, a run
+    waits for a minute or more until alerts are over. Prints what each printed, one after the other."""
+    arguments = [one for one in sys.argv[1:] if one != "--overlap"]
     first = arguments.index("--seed")
     rest = arguments[:first] + arguments[first + 1 + len(options.seed) :]
     outputs = [options.logs / f"seed-{seed}" for seed in options.seed]
     processes: list[subprocess.Popen[bytes]] = []
     for seed, directory in zip(options.seed, outputs, strict=True):
+        if processes:
+            time.sleep(options.seconds + SET_UP_S)
         directory.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "tests.chaos", *rest, "--seed", str(seed), "--logs", str(directory)]
         with (directory / "output").open("wb") as output:
