@@ -4,9 +4,9 @@
         [--without N …] [--shorten]
 
 Prints the seed, the schedule, the counts, and each breach. A breach can be repeated with its seed. Several seeds are
-run one after the other; with `--overlap`, each begins about when the load of the one before has ended. `--without` leaves faults out by their number;
-`--shorten` leaves out one fault after the other as long as a breach of the same promise remains. The exit code is 1 if
-a promise was broken.
+run one after the other; with `--overlap`, each begins about when the load of the one before has ended. `--without`
+leaves faults out by their number; `--shorten` leaves out one fault after the other as long as a breach of the same
+promise remains. The exit code is 1 if a promise was broken.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def overlap(options: argparse.Namespace) -> int:
-    """Runs each seed in a process of its own, which begins when the load of the one before is about over: after it, a run
+    """Runs each seed in a process of its own, which begins about when the load of the one before has ended: a run then
     waits for a minute or more until alerts are over. Prints what each printed, one after the other."""
     arguments = [one for one in sys.argv[1:] if one != "--overlap"]
     first = arguments.index("--seed")
