@@ -27,7 +27,7 @@ TALK = {"channel": "console", "contact": "{{ body.from }}", "text": "{{ body.tex
 async def working(api: Api, redis_url: str) -> AsyncIterator[Relay]:
     """`ingest work` beside the API. Its relay runs only when a test calls it."""
     redis = connect_url(redis_url)
-    relay = Relay(redis, QueueProducer(redis), EventRelaySource(EventRepository(api.database), grace_s=-60))
+    relay = Relay(redis, QueueProducer(redis), EventRelaySource(EventRepository(api.database)), grace_s=-60)
     worker = build_worker(Stores(redis, api.database, api.database), relay, 10)
     running = asyncio.create_task(worker.run())
     try:
@@ -121,7 +121,7 @@ async def test_the_relay_replaces_a_lost_replay(api: Api, redis_url: str) -> Non
         await until(api, event, "processed")
     await api.post(f"/events/{event}/replay")
     redis = connect_url(redis_url)
-    relay = Relay(redis, QueueProducer(redis), EventRelaySource(EventRepository(api.database), grace_s=-60))
+    relay = Relay(redis, QueueProducer(redis), EventRelaySource(EventRepository(api.database)), grace_s=-60)
     assert await relay.sweep() == 0
     await api.redis.command("FLUSHDB")
     assert await relay.sweep() == 1

@@ -254,15 +254,16 @@ async def test_a_repeated_event_gets_the_job_that_a_killed_process_did_not_enque
     redis_url: str, postgres_dsn: str
 ) -> None:
     """The sender had no answer, and repeats it. Its next event must not overtake it. One that is processed gets no
-    job."""
+    job, and neither does one that is replayed: the job of the replay has another id."""
     async with serving(redis_url, postgres_dsn) as app:
         rows = EventRepository(app.database)
-        await rows.insert_many([new_event(1), new_event(2)])
+        await rows.insert_many([new_event(number) for number in (1, 2, 3)])
         await app.database.fetch("update events set status = 'processed' where id = $1", new_event(2).id)
+        await rows.reopen(new_event(3))
         acceptor = Acceptor(rows, QueueProducer(app.redis))
-        receipts = [await acceptor.accept(incoming(new_event(number))) for number in (1, 2, 3)]
-        assert [one.duplicate for one in receipts] == [True, True, False]
-        assert [job["eventId"] for job in await app.jobs()] == [str(new_event(number).id) for number in (1, 3)]
+        receipts = [await acceptor.accept(incoming(new_event(number))) for number in (1, 2, 3, 4)]
+        assert [one.duplicate for one in receipts] == [True, True, True, False]
+        assert [job["eventId"] for job in await app.jobs()] == [str(new_event(number).id) for number in (1, 4)]
         await acceptor.drain()
 
 

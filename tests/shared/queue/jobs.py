@@ -33,7 +33,7 @@ def function(handler: Any, **fields: Any) -> JobFunction:
 
 async def claim_one(redis: Redis, *, lease_ms: int) -> str | None:
     """Claims a job of QUICK that no worker will end. Returns its id, None if none is due."""
-    await Restoration(redis, QUICK, ()).run()
+    await Restoration(redis, QUICK, ()).run(None)
     names = ("active", "wake", "grouped", "lost", "epoch", "fence", "abort", "counts", "restoring")
     reply = await redis.run(load("claim"), redis.keys(QUICK.name).of(*names), [1, lease_ms, "", 2**20])
     return reply[6][0].decode() if len(reply) > 6 else None

@@ -11,7 +11,7 @@ from filas.queue.job_functions import JobContext
 from filas.queue.producer import EnqueueOutcome, OutcomeUnknown, QueueProducer
 from filas.queue.redis_client import connection as connection_module
 from filas.queue.redis_client.connection import Redis
-from filas.queue.relay import Relay
+from filas.queue.relay import GRACE_S, Relay
 from filas.queue.worker.worker import PAUSE_POLL_S, Worker
 from filas_local.servers import RedisServer
 from tests.redis_address import connect_url
@@ -110,7 +110,7 @@ class Rows:
         self.jobs = jobs
         self.done: set[str] = set()
 
-    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float | None = None) -> list[NewJob]:
+    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float = GRACE_S) -> list[NewJob]:
         start = self.jobs.index(after) + 1 if after else 0
         return [one for one in self.jobs[start:] if one.key not in self.done][:limit]
 

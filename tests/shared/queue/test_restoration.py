@@ -33,7 +33,7 @@ class Rows:
         self.error: Exception | None = None
         self.age_s = 3.0
 
-    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float | None = None) -> list[NewJob]:
+    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float = GRACE_S) -> list[NewJob]:
         """By default, rows are three seconds old: a regular sweep does not see them."""
         start = self.jobs.index(after) + 1 if after else 0
         page = [one for one in self.jobs[start:] if one.key not in self.done][: min(limit, 2)]
@@ -42,7 +42,7 @@ class Rows:
         if self.error is not None:
             error, self.error = self.error, None
             raise error
-        return page if self.age_s > (GRACE_S if older_than_s is None else older_than_s) else []
+        return page if self.age_s > older_than_s else []
 
     async def finish(self, context: JobContext, _message: object) -> None:
         """A handler that finishes the job's row."""
@@ -164,7 +164,7 @@ async def test_another_worker_restores_if_the_first_one_dies(
     monkeypatch.setattr(restoration, "PLACE_MS", 1500)
     rows = Rows(jobs("1", "2", "3"))
     rows.may_read.clear()
-    dying = asyncio.create_task(Restoration(redis, QUICK, [relay(rows)]).run())
+    dying = asyncio.create_task(Restoration(redis, QUICK, [relay(rows)]).run(None))
     await eventually(lambda: rows.pages)
     dying.cancel()
     await producer.enqueue_many(jobs("4"))
@@ -181,10 +181,10 @@ async def test_a_worker_that_has_lost_its_place_changes_no_order(
     """Redis loses its data again while the first worker reads. It does not release what another one holds back."""
     rows = Rows(jobs("1", "2"))
     rows.may_read.clear()
-    first = asyncio.create_task(Restoration(redis, QUICK, [relay(rows)]).run())
+    first = asyncio.create_task(Restoration(redis, QUICK, [relay(rows)]).run(None))
     await eventually(lambda: rows.pages)
     await lose(redis)
-    second = asyncio.create_task(Restoration(redis, QUICK, [relay(rows)]).run())
+    second = asyncio.create_task(Restoration(redis, QUICK, [relay(rows)]).run(None))
     await eventually(lambda: rows.pages == 2)
     await producer.enqueue_many(jobs("3"))
     rows.may_read.set()

@@ -1,7 +1,7 @@
 """Executions are created once, claimed by one worker, and protected by a fence."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -289,6 +289,31 @@ async def test_the_relay_finds_executions_without_a_job(database: Database, publ
     assert set(seen) == expected
     assert alive.id not in seen
     assert await rows.unfinished(60.0, 10) == []
+
+
+async def test_executions_that_hold_their_conversation_are_found(database: Database, published: str) -> None:
+    """They run under a lease, or wait for a retry or for the outcome of a message. Not those that are due, wait for
+    something else, retry in two hours, or have ended."""
+    rows = ExecutionRepository(database)
+    await started(database)
+    running, dead, retrying, later, asking, awaiting, ended = [await claimed(database) for _ in range(7)]
+    await expire_lease(database, dead.id)
+    soon = datetime.now(UTC) + timedelta(minutes=1)
+    await rows.checkpoint_many(
+        [
+            checkpoint(retrying, "retrying", wake_at=soon),
+            checkpoint(later, "retrying", wake_at=soon),
+            checkpoint(asking, "waiting-input", wake_at=soon),
+            checkpoint(awaiting, "waiting-callback", wake_at=soon),
+            checkpoint(ended, "failed", error=BROKEN),
+        ]
+    )
+    await database.fetch("update executions set awaits_message = $2 where id = $1", awaiting.id, new_id())
+    await database.fetch("update executions set wake_at = now() + interval '2 hours' where id = $1", later.id)
+    seen: list[UUID] = []
+    while page := await rows.holding(2, seen[-1] if seen else None):
+        seen += [due.id for due in page]
+    assert seen == sorted(one.id for one in (running, retrying, awaiting))
 
 
 async def test_pages_of_unfinished_executions_skip_none(database: Database, published: str) -> None:

@@ -141,15 +141,10 @@ class NotificationRelay:
     def __init__(self, notifications: UnfinishedNotifications) -> None:
         self._notifications = notifications
 
-    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float | None = None) -> list[NewJob]:
+    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float = GRACE_S) -> list[NewJob]:
         """See `RelaySource.due`."""
         last = after.message.notification_id if after and isinstance(after.message, NotificationJob) else None
-        return [
-            _job(due)
-            for due in await self._notifications.unfinished(
-                GRACE_S if older_than_s is None else older_than_s, limit, last
-            )
-        ]
+        return [_job(due) for due in await self._notifications.unfinished(older_than_s, limit, last)]
 
 
 class UnappliedCancels(Protocol):
@@ -167,12 +162,10 @@ class NotificationCancelRelay:
     def __init__(self, cancels: UnappliedCancels) -> None:
         self._cancels = cancels
 
-    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float | None = None) -> list[NewJob]:
+    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float = GRACE_S) -> list[NewJob]:
         """See `RelaySource.due`."""
         last = after.message.notification_id if after and isinstance(after.message, CancelNotificationJob) else None
-        unapplied = await self._cancels.unapplied_notifications(
-            GRACE_S if older_than_s is None else older_than_s, limit, last
-        )
+        unapplied = await self._cancels.unapplied_notifications(older_than_s, limit, last)
         return [cancel_notification_job(notification_id) for notification_id in unapplied]
 
 
@@ -191,11 +184,9 @@ class DeliveryReceiptRelay:
     def __init__(self, statuses: UnrecordedReceipts) -> None:
         self._statuses = statuses
 
-    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float | None = None) -> list[NewJob]:
+    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float = GRACE_S) -> list[NewJob]:
         """See `RelaySource.due`."""
-        unrecorded = await self._statuses.unrecorded(
-            GRACE_S if older_than_s is None else older_than_s, limit, after.job_id if after else None
-        )
+        unrecorded = await self._statuses.unrecorded(older_than_s, limit, after.job_id if after else None)
         return [delivery_receipt_job(job) for job in unrecorded]
 
 

@@ -62,8 +62,8 @@ class EventReceipt(Record, frozen=True, kw_only=True):
     """The outcome of writing a NewEvent.
 
     `duplicate`: an event with the same id or the same content key was stored before, and `id` is that event's.
-    `conflict`: that event has the same id, and another content digest. `unfinished`: that event has the same id, and is
-    not processed yet.
+    `conflict`: that event has the same id, and another content digest. `unfinished`: that event has the same id, was
+    never replayed and is not processed yet.
     """
 
     id: UUID

@@ -37,9 +37,9 @@ class RelaySource(Protocol):
 
     name: str
 
-    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float | None = None) -> list[NewJob]:
-        """Returns up to `limit` jobs of rows that are unfinished, due and older than
-        `older_than_s` (default GRACE_S), in the order in which the rows became due.
+    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float = GRACE_S) -> list[NewJob]:
+        """Returns up to `limit` jobs of rows that are unfinished, due and older than `older_than_s`, in the order in
+        which they became due.
 
         They follow the row of `after`, the last job of the previous page (None: from the start). A page of large rows
         has fewer jobs, so that it is bounded in bytes. No job means the end of the table. Raises StoreUnavailable.
@@ -55,11 +55,20 @@ class Relay:
     continues there, so a long table is not read again and again.
     """
 
-    def __init__(self, redis: Redis, producer: QueueProducer, source: RelaySource, *, sweep_s: float = SWEEP_S) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        producer: QueueProducer,
+        source: RelaySource,
+        *,
+        sweep_s: float = SWEEP_S,
+        grace_s: float = GRACE_S,
+    ) -> None:
         self._redis = redis
         self._producer = producer
         self._source = source
         self._sweep_s = sweep_s
+        self._grace_s = grace_s
         self._sweeps_all = False
         self._was_unavailable = False
         self._next_sweep = time.monotonic()
@@ -105,7 +114,7 @@ class Relay:
         relayed, number = 0, 0
         while pages is None or number < pages:
             number += 1
-            jobs = await self._source.due(BATCH, self._after)
+            jobs = await self._source.due(BATCH, self._after, older_than_s=self._grace_s)
             if not jobs:
                 self._after = None
                 break

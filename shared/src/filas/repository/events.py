@@ -55,7 +55,7 @@ select case when count(*) < cardinality($1::uuid[]) then coalesce(array_agg(id),
 FIRST_OF_MANY: Final = """
 select coalesce(same.id, (select k.event_id from event_keys k where k.id = duplicate.content_key)) as id,
     same.id is not null and same.content_digest <> duplicate.content_digest as conflict,
-    same.status = 'received' as unfinished
+    same.status = 'received' and same.replay = 0 as unfinished
 from unnest($1::uuid[], $2::uuid[], $3::bytea[]) with ordinality
     as duplicate (id, content_key, content_digest, place)
 left join events same on same.id = duplicate.id

@@ -18,13 +18,11 @@ from filas.models.executions import DueExecution, ExecutionCancel
 from filas.models.message_outcomes import UnlearnedOutcome
 from filas.models.notifications import DueNotification
 from filas.observability import logs
+from filas.queue.relay import GRACE_S
 from filas.tracing import spans
 from flow_runner.stores.execution_store import Written
 
 log = logs.get_logger(__name__)
-
-GRACE_S = 5.0
-"""The job of a row that is younger than this is still being enqueued."""
 
 
 class Jobs(Protocol):
@@ -82,17 +80,13 @@ class ExecutionRelay:
 
     name = "executions"
 
-    def __init__(self, rows: UnfinishedRows, grace_s: float = GRACE_S) -> None:
+    def __init__(self, rows: UnfinishedRows) -> None:
         self._rows = rows
-        self._grace_s = grace_s
 
-    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float | None = None) -> list[NewJob]:
+    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float = GRACE_S) -> list[NewJob]:
         """One page of jobs, the longest unfinished first. `after` is the last job of the previous page."""
         last = after.message.execution_id if after and isinstance(after.message, FlowJob) else None
-        return [
-            execution_job(row, "continue")
-            for row in await self._rows.unfinished(self._grace_s if older_than_s is None else older_than_s, limit, last)
-        ]
+        return [execution_job(row, "continue") for row in await self._rows.unfinished(older_than_s, limit, last)]
 
 
 class HoldingRows(Protocol):
@@ -110,7 +104,7 @@ class HoldingExecutions:
     def __init__(self, rows: HoldingRows) -> None:
         self._rows = rows
 
-    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float | None = None) -> list[NewJob]:
+    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float = GRACE_S) -> list[NewJob]:
         """One page of jobs, of any age: `older_than_s` has no effect. `after` is the last job of the previous page."""
         del older_than_s
         last = after.message.execution_id if after and isinstance(after.message, FlowJob) else None
@@ -130,20 +124,17 @@ class ExecutionCancelRelay:
 
     name = "execution_cancels"
 
-    def __init__(self, cancels: UnappliedCancels, grace_s: float = GRACE_S) -> None:
+    def __init__(self, cancels: UnappliedCancels) -> None:
         self._cancels = cancels
-        self._grace_s = grace_s
 
-    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float | None = None) -> list[NewJob]:
+    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float = GRACE_S) -> list[NewJob]:
         """One page of commands. `after` is the last job of the previous page."""
         last = after.message.execution_id if after and isinstance(after.message, FlowJob) else None
         return [
             cancel_execution_job(
                 each.execution_id, each.flow_id, spans.root_traceparent(each.event_id or each.execution_id)
             )
-            for each in await self._cancels.unapplied_executions(
-                self._grace_s if older_than_s is None else older_than_s, limit, last
-            )
+            for each in await self._cancels.unapplied_executions(older_than_s, limit, last)
         ]
 
 
@@ -158,14 +149,13 @@ class MessageOutcomeRelay:
 
     name = "message_outcomes"
 
-    def __init__(self, outcomes: UnlearnedOutcomes, grace_s: float = GRACE_S) -> None:
+    def __init__(self, outcomes: UnlearnedOutcomes) -> None:
         self._outcomes = outcomes
-        self._grace_s = grace_s
 
-    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float | None = None) -> list[NewJob]:
+    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float = GRACE_S) -> list[NewJob]:
         """One page of jobs. `after` is the last job of the previous page."""
         last = after.message.notification_id if after and isinstance(after.message, LearnOutcomeJob) else None
-        unlearned = await self._outcomes.unlearned(self._grace_s if older_than_s is None else older_than_s, limit, last)
+        unlearned = await self._outcomes.unlearned(older_than_s, limit, last)
         return [learn_outcome_job(each.notification_id, each.status) for each in unlearned]
 
 

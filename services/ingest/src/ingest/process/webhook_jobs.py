@@ -50,17 +50,15 @@ class EventRelaySource:
 
     name = "events"
 
-    def __init__(self, events: UnfinishedEvents, *, grace_s: float = GRACE_S) -> None:
+    def __init__(self, events: UnfinishedEvents) -> None:
         self._events = events
-        self._grace_s = grace_s
 
-    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float | None = None) -> list[NewJob]:
+    async def due(self, limit: int, after: NewJob | None = None, *, older_than_s: float = GRACE_S) -> list[NewJob]:
         """See `RelaySource.due`. Raises StoreUnavailable."""
         last = after.message.event_id if after is not None and isinstance(after.message, WebhookJob) else None
         jobs: list[NewJob] = []
-        age_s = self._grace_s if older_than_s is None else older_than_s
         while not jobs:
-            events = await self._events.unfinished(age_s, limit, last)
+            events = await self._events.unfinished(older_than_s, limit, last)
             if not events:
                 break
             for event in events:

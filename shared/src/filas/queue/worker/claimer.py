@@ -58,8 +58,8 @@ class Claimer:
     """Claims as many jobs as the slots can start.
 
     Before each claim it checks that the queue is not paused (`unpaused`) and that `store_problem` returns None.
-    If a claim finds that Redis has lost its data, `load_cancels` writes the stored cancels to Redis and `restoration`
-    enqueues the missing jobs; until both have succeeded, nothing is claimed. `problem` is the reason why nothing is
+    If a claim finds that Redis has lost its data, `restoration` writes the stored cancels to Redis (`load_cancels`) and
+    enqueues the missing jobs; until it has succeeded, nothing is claimed. `problem` is the reason why nothing is
     claimed now, or None.
     """
 
@@ -175,9 +175,7 @@ class Claimer:
         """Claims up to `limit` jobs. Returns their number, and the seconds until the next job is due."""
         reply = await self._run_script(limit)
         if reply[_DATA_LOST]:
-            if self.load_cancels:
-                await self.load_cancels()
-            if not await self._restoration.run():
+            if not await self._restoration.run(self.load_cancels):
                 return 0, RESTORED_POLL_S
             reply = await self._run_script(limit)
         now = time.monotonic()

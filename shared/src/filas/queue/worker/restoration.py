@@ -45,8 +45,9 @@ class Restoration:
         self._keys = names.of("wake", "heads", "grouped", "waiting", "held", "restoring", "restorer", "epoch")
         self._prefix = names.group_prefix
 
-    async def run(self) -> bool:
-        """Restores the queue. Returns False if another worker does that. Raises StoreUnavailable."""
+    async def run(self, load_cancels: Callable[[], Awaitable[None]] | None) -> bool:
+        """Restores the queue: first the stored cancels with `load_cancels`, then the jobs. Returns False if another
+        worker does that. Raises StoreUnavailable."""
         token = uuid4().hex[:16]
         answer = await self._command("begin", token)
         began = time.monotonic()
@@ -59,6 +60,8 @@ class Restoration:
 
         jobs = 0
         try:
+            if load_cancels is not None:
+                await load_cancels()
             for relay in self._relays:
                 jobs += await relay.restore(token, began, keep_place)
             while (answer := await self._command("release", token)) == b"more":
